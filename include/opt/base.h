@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Contexts, status codes and the allocator: what every other header builds on.
+ */
+#ifndef OPT_BASE_H
+#define OPT_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OPT_VERSION "0.1.0"
+
+/* What a call came to. The numbers never change. */
+typedef enum opt_status {
+    OPT_OK = 0,
+    OPT_ENOMEM,     /* the allocator gave no memory */
+    OPT_EINVAL,     /* an argument or option outside its range */
+    OPT_ESHAPE,     /* shapes that do not fit each other */
+    OPT_EDTYPE,     /* element types that do not fit each other */
+    OPT_EIO,        /* a file or source could not be read or written */
+    OPT_EFORMAT,    /* a file is not what its format says */
+    OPT_ENONFINITE, /* a loss or gradient is infinite or not a number */
+    OPT_ECOMM,      /* summing over ranks failed */
+    OPT_END,        /* no more batches in this epoch: not an error */
+    OPT_STOP        /* returned by a callback to end training cleanly: not an error */
+} opt_status;
+
+/* Element types. The numbers are stored in files and never change. */
+typedef enum opt_dtype { OPT_F32 = 1, OPT_F64 = 2 } opt_dtype;
+
+/* In an options struct 0 means "the default"; OPT_ZERO means exactly 0. */
+#define OPT_ZERO (-1.0)
+
+/* One function does it all. p is NULL for new memory; new_size is 0 to release p (the result is ignored).
+ * old_size is what p was asked for with. Returns memory aligned for any type, or NULL when there is none.
+ * The library never asks to resize. */
+typedef struct opt_allocator {
+    void *(*alloc)(void *ud, void *p, size_t old_size, size_t new_size);
+    void *ud;
+} opt_allocator;
+
+/* Data-parallel training: `sum` replaces buf[0..n) of every rank by the sum over all ranks, the same bits on
+ * each, and returns OPT_OK. size 0 or 1: alone, sum is never called. */
+typedef struct opt_comm {
+    int rank, size;
+    opt_status (*sum)(void *ud, void *buf, size_t n, opt_dtype t);
+    void *ud;
+} opt_comm;
+
+typedef struct opt_ctx_opts {
+    opt_allocator allocator; /* {0}: malloc and free */
+    int threads;             /* 0: one. Results do not depend on it, to the last bit */
+    opt_comm comm;           /* {0}: alone */
+} opt_ctx_opts;
+
+/* A context holds the allocator and the last error message. Use it, and the objects made with it, from one
+ * thread at a time; contexts share nothing, so any number of threads may each have their own. */
+typedef struct opt_ctx opt_ctx;
+
+/* opts may be NULL. Returns NULL only when memory is short. With options out of range the context is still
+ * made: opt_errmsg says what is wrong, and every call that takes the context returns OPT_EINVAL. */
+opt_ctx *opt_ctx_new(const opt_ctx_opts *opts);
+
+/* Free every object made with ctx first. NULL is allowed. */
+void opt_ctx_free(opt_ctx *ctx);
+
+/* What went wrong in the last call that failed, for example "adam: beta1 = 1.2 is outside [0, 1)". Empty
+ * while nothing has; valid until the next call with ctx. A NULL context gives "out of memory". */
+const char *opt_errmsg(const opt_ctx *ctx);
+
+/* The status in words, for example "shapes do not fit". Never NULL. */
+const char *opt_strerror(opt_status status);
+
+/* The library's version; equal to OPT_VERSION of the header it was built with. */
+const char *opt_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

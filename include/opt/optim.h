@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Optimizers over any list of named parameters.
+ *
+ * A method (opt_method) is a name, its hyper-parameters, its state slots and an update; it is plain data. The
+ * driver (opt_optim) does the rest for every method alike: it checks options, allocates the slots and, at
+ * each step, in this order:
+ *
+ *     1. sums gradients over ranks, when there are several;
+ *     2. checks that every gradient is finite, and stops before anything changes if not;
+ *     3. clips each element to [-clip_value, clip_value];
+ *     4. scales the gradient so that its norm over all parameters is at most clip_norm;
+ *     5. adds l2 w to it (the gradient of l2/2 |w|^2);
+ *     6. shrinks w by lr weight_decay w (decoupled, Loshchilov & Hutter 2019, arXiv:1711.05101);
+ *     7. calls the method's update.
+ *
+ * The caller's gradient is never written, but by the sum over ranks.
+ */
+#ifndef OPT_OPTIM_H
+#define OPT_OPTIM_H
+
+#include "tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Using one ------------------------------------------------------------------------------------------
+ */
+
+/* A learning rate as a function of the steps done, t = 0, 1, ...; lr0 is opt_optim_opts.lr. */
+typedef double (*opt_schedule)(double lr0, int64_t t, const void *arg);
+
+typedef struct opt_optim_opts {
+    double lr;                /* learning rate, > 0; required */
+    opt_schedule schedule;    /* NULL: lr at every step */
+    const void *schedule_arg; /* handed to schedule; must outlive the optimizer */
+    double clip_value;        /* 0: off */
+    double clip_norm;         /* 0: off */
+    double l2;                /* 0: off */
+    double weight_decay;      /* 0: off */
+    bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
+} opt_optim_opts;
+
+typedef struct opt_method opt_method;
+typedef struct opt_optim opt_optim;
+
+/* Gradient descent:  w <- w - lr g.  No hyper-parameters, no slots. */
+extern const opt_method opt_gd;
+
+/* Momentum as an average of gradients, the course's convention; slot "v", zero at first:
+ *
+ *     v <- beta v + (1 - beta) g        w <- w - lr v
+ *
+ * Not the heavy ball v <- beta v + g of PyTorch's SGD, whose step for the same lr is 1 / (1 - beta) times as
+ * long: give (1 - beta) lr there, or lr / (1 - beta) here. */
+extern const opt_method opt_momentum;
+typedef struct opt_momentum_opts {
+    double beta; /* in [0, 1); 0 means 0.9 */
+} opt_momentum_opts;
+
+/* Adam: Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 1; slots "m" and "v", zero at first:
+ *
+ *     m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
+ *     w <- w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+ *
+ * eps stays outside the root, as in the paper and in PyTorch. With weight_decay this is AdamW. */
+extern const opt_method opt_adam;
+typedef struct opt_adam_opts {
+    double beta1; /* decay of m, in [0, 1); 0 means 0.9 */
+    double beta2; /* decay of v, in [0, 1); 0 means 0.999 */
+    double eps;   /* > 0 keeps a zero gradient from dividing by zero; 0 means 1e-8 */
+} opt_adam_opts;
+
+/* Makes an optimizer for params. hyper points to the method's options (opt_adam_opts and so on), or is NULL
+ * for the defaults. The list is copied; the tensors and names must outlive *out. Parameters may mix dtypes.
+ * OPT_EINVAL for an option out of range, a parameter without data or name, two of one name, or a method that
+ * makes no sense; OPT_ESHAPE, OPT_EDTYPE when a gradient does not fit its value; OPT_ENOMEM. */
+opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyper,
+                         const opt_optim_opts *opts, opt_params params, opt_optim **out);
+void opt_optim_free(opt_optim *o);
+
+/* One step from the gradients as they stand. OPT_ENONFINITE names the tensor, and neither a weight, a slot
+ * nor the step count has changed. OPT_EINVAL when the schedule gives a rate that is negative or not finite;
+ * OPT_ECOMM. An error of a custom method's update is passed on. */
+opt_status opt_optim_step(opt_optim *o);
+
+/* The rate that the next step will use. */
+double opt_optim_lr(const opt_optim *o);
+
+/* Sets lr0, which the schedule, if any, scales. 0 freezes the weights; a negative rate or NaN makes the next
+ * step fail. */
+void opt_optim_set_lr(opt_optim *o, double lr);
+
+/* Steps done. */
+int64_t opt_optim_steps(const opt_optim *o);
+
+/* The state `slot` ("m", "v", ...) of parameter number `param`, with that parameter's shape and dtype; the
+ * caller may read and write it. NULL when there is none. */
+opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
+
+/* Copies slots and step count from src to dst, made with the same method for parameters of the same shapes
+ * (OPT_EINVAL, OPT_ESHAPE, OPT_EDTYPE): with the weights, all that a run's future depends on. */
+opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst);
+
+/* The Euclidean norm of all gradients together; NaN, with a message, when params make no sense. */
+double opt_grad_norm(opt_ctx *ctx, opt_params params);
+
+/* ---- Schedules: pure functions of the step --------------------------------------------------------------
+ */
+
+/* lr0 / (1 + decay floor(t / every)), t in steps. With every = steps an epoch this is the course's
+ * lr0 / (1 + decay epoch); with every = 1000 times that, its fixed-interval version. */
+typedef struct opt_inverse_arg {
+    double decay;
+    int64_t every; /* below 1 means 1 */
+} opt_inverse_arg;
+double opt_lr_inverse(double lr0, int64_t t, const void *arg);
+
+/* lr0 factor^floor(t / every). */
+typedef struct opt_step_arg {
+    double factor;
+    int64_t every; /* below 1 means 1 */
+} opt_step_arg;
+double opt_lr_step(double lr0, int64_t t, const void *arg);
+
+/* Linear from lr0 / warmup at t = 0 to lr0 at t = warmup - 1, then half a cosine wave from lr0 at t = warmup
+ * down to final_fraction lr0 at t = total, where it stays. Loshchilov & Hutter 2017 (arXiv:1608.03983), no
+ * restarts. */
+typedef struct opt_cosine_arg {
+    int64_t warmup, total; /* steps */
+    double final_fraction;
+} opt_cosine_arg;
+double opt_lr_cosine(double lr0, int64_t t, const void *arg);
+
+/* ---- Checking a gradient --------------------------------------------------------------------------------
+ */
+
+/* Compares the gradients in params with central differences of f, the loss as a function of the values: f is
+ * called twice an element, with one value moved by a little; every value is put back. *max_rel_err is the
+ * largest over tensors of
+ *
+ *     |numeric - analytic| / (|numeric| + |analytic|)        (Euclidean norms)
+ *
+ * where differences that are within f's own rounding count as none. f64: about 1e-9 when right, and above
+ * 1e-3 when wrong. f may overwrite the gradients, they are copied first and put back. OPT_ENONFINITE when f
+ * is. */
+opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_params params,
+                          double *max_rel_err);
+
+/* ---- Writing one ----------------------------------------------------------------------------------------
+ */
+
+#define OPT_MAX_SLOTS 4
+
+/* A hyper-parameter: min <= x < max. A method's options struct is its hyper-parameters as doubles, in order.
+ */
+typedef struct opt_hyper {
+    const char *name;
+    double dflt, min, max;
+} opt_hyper;
+
+/* What an update gets: views of one chunk of one parameter (one dimension), or of the whole parameter. Chunks
+ * come in any order and an element's update must depend on nothing but that element, hyper, t and lr, unless
+ * whole_tensor is set. */
+typedef struct opt_update {
+    const void *hyper; /* the method's options, defaults filled in */
+    int64_t t;         /* number of this step, from 1 */
+    double lr;
+    opt_tensor w;                   /* to be updated */
+    opt_tensor g;                   /* the gradient after clipping and l2; read only */
+    opt_tensor slot[OPT_MAX_SLOTS]; /* the state, in the method's order; to be updated */
+} opt_update;
+
+struct opt_method {
+    const char *name; /* for messages and files */
+    const opt_hyper *hyper;
+    int nhyper;
+    const char *slot[OPT_MAX_SLOTS]; /* names of the state tensors, each shaped like the parameter, zero at
+                                        first; NULL after the last */
+    bool whole_tensor;               /* update gets each parameter undivided, in its own shape */
+    opt_status (*update)(const opt_update *u);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

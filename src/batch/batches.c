@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Shuffling and partitioning.
+ */
+#include "batch/batches.h"
+
+#include <opt/rng.h>
+
+#include "tensor/tensor.h"
+
+static opt_status check_source(opt_ctx *ctx, const opt_source *s)
+{
+    if (s == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "batches: source is NULL");
+    if (opt__is_table(s)) {
+        opt_status bad = opt__check_table(ctx, s->ud);
+        if (bad)
+            return bad;
+    }
+    if (s->read == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "batches: the source has no read");
+    if (s->rows < 1)
+        return opt__fail(ctx, OPT_EINVAL, "batches: the source has no rows");
+    if (s->x_cols < 1)
+        return opt__fail(ctx, OPT_EINVAL, "batches: the source's x_cols = %lld is below 1",
+                         (long long)s->x_cols);
+    if (s->y_cols < 0)
+        return opt__fail(ctx, OPT_EINVAL, "batches: the source's y_cols = %lld is below 0",
+                         (long long)s->y_cols);
+    if (s->dtype != OPT_F32 && s->dtype != OPT_F64)
+        return opt__fail(ctx, OPT_EDTYPE, "batches: the source's dtype = %d is neither OPT_F32 nor OPT_F64",
+                         (int)s->dtype);
+    return OPT_OK;
+}
+
+/* The columns first .. of a part of a batch: those of `rows` examples that this rank has. */
+static int64_t part_start(const opt_batches *b, int64_t rows, int rank)
+{
+    const int64_t size = b->ctx->comm.size;
+
+    return rows / size * rank + rows % size * rank / size;
+}
+
+static opt_status allocate(opt_batches *b)
+{
+    const int64_t most = b->opts.size / b->ctx->comm.size + 1;
+    const int64_t rows = most < b->opts.size ? most : b->opts.size;
+    opt_status s = opt_tensor_new(b->ctx, b->source.dtype, 2, (int64_t[]){rows, b->source.x_cols}, &b->x);
+
+    if (!s && b->source.y_cols > 0)
+        s = opt_tensor_new(b->ctx, b->source.dtype, 2, (int64_t[]){rows, b->source.y_cols}, &b->y);
+    if (s)
+        return s;
+    b->order = opt__alloc(b->ctx, b->source.rows, sizeof *b->order);
+    return b->order ? OPT_OK : opt__no_memory(b->ctx, "batches");
+}
+
+opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_batches_opts *opts,
+                           opt_batches **out)
+{
+    opt_status s = opt__enter(ctx);
+    opt_batches_opts given = opts ? *opts : (opt_batches_opts){0};
+    opt_batches *b;
+
+    if (!s && out == NULL)
+        s = opt__fail(ctx, OPT_EINVAL, "batches: out is NULL");
+    if (!s)
+        s = check_source(ctx, source);
+    if (s)
+        return s;
+    if (given.size == 0)
+        given.size = source->rows < 64 ? source->rows : 64;
+    if (given.size < 1 || given.size > source->rows)
+        return opt__fail(ctx, OPT_EINVAL, "batches: size = %lld is outside [1, %lld], the rows there are",
+                         (long long)given.size, (long long)source->rows);
+
+    b = opt__alloc(ctx, 1, sizeof *b);
+    if (b == NULL)
+        return opt__no_memory(ctx, "batches");
+    *b = (opt_batches){.ctx = ctx, .source = *source, .opts = given};
+    s = allocate(b);
+    if (s) {
+        opt_batches_free(b);
+        return s;
+    }
+    *out = b;
+    return OPT_OK;
+}
+
+void opt_batches_free(opt_batches *b)
+{
+    if (b != NULL) {
+        opt_tensor_free(b->ctx, &b->x);
+        opt_tensor_free(b->ctx, &b->y);
+        opt__free(b->ctx, b->order);
+        opt__free(b->ctx, b);
+    }
+}
+
+int64_t opt_batches_count(const opt_batches *b)
+{
+    const int64_t whole = b->source.rows / b->opts.size;
+
+    return b->opts.drop_last || b->source.rows % b->opts.size == 0 ? whole : whole + 1;
+}
+
+int64_t opt__batch_rows(const opt_batches *b, int64_t index)
+{
+    const int64_t left = b->source.rows - index * b->opts.size;
+
+    return left < b->opts.size ? left : b->opts.size;
+}
+
+opt_status opt_batches_begin(opt_batches *b, int64_t epoch)
+{
+    opt_rng rng;
+
+    if (b == NULL)
+        return OPT_EINVAL;
+    if (epoch < 1)
+        return opt__fail(b->ctx, OPT_EINVAL, "batches: epoch = %lld is below 1", (long long)epoch);
+    if (b->opts.in_order) {
+        for (int64_t i = 0; i < b->source.rows; i++)
+            b->order[i] = i;
+    } else {
+        opt_rng_seed(&rng, b->opts.seed + (uint32_t)epoch);
+        opt_rng_permutation(&rng, b->source.rows, b->order);
+    }
+    b->epoch = epoch;
+    b->next = 0;
+    b->loss_sum = 0;
+    b->loss_rows = 0;
+    return OPT_OK;
+}
+
+/* Reads rows order[0..n) into the buffers and points the part at them. */
+static opt_status read_part(opt_batches *b, const int64_t *order, int64_t n, opt_batch *part)
+{
+    opt_tensor x = opt_tensor_rows(&b->x, 0, n), y = opt_tensor_rows(&b->y, 0, n);
+    opt_status s = n > 0 ? b->source.read(b->source.ud, order, n, &x, &y) : OPT_OK;
+
+    if (s == OPT_END ||
+        s == OPT_STOP) /* not for a source to say: the caller would take it for the epoch's end */
+        s = OPT_EIO;
+    if (s)
+        return opt__fail(b->ctx, s, "batches: reading batch %lld of epoch %lld failed: %s",
+                         (long long)b->next + 1, (long long)b->epoch, opt_strerror(s));
+    part->x = x;
+    part->y = y;
+    return OPT_OK;
+}
+
+opt_status opt_batches_next(opt_batches *b, opt_batch *out)
+{
+    opt_batch part;
+    int64_t rows, first, end;
+    opt_status s;
+
+    if (b == NULL)
+        return OPT_EINVAL;
+    if (out == NULL)
+        return opt__fail(b->ctx, OPT_EINVAL, "batches: out is NULL");
+    if (b->epoch == 0)
+        return opt__fail(b->ctx, OPT_EINVAL, "batches: opt_batches_begin comes first");
+    if (b->next == opt_batches_count(b)) {
+        b->completed = b->epoch;
+        return OPT_END;
+    }
+    rows = opt__batch_rows(b, b->next);
+    first = part_start(b, rows, b->ctx->comm.rank);
+    end = part_start(b, rows, b->ctx->comm.rank + 1);
+    part = (opt_batch){.index = b->next, .global_rows = rows};
+    s = read_part(b, b->order + b->next * b->opts.size + first, end - first, &part);
+    if (s)
+        return s;
+    b->next++;
+    *out = part;
+    return OPT_OK;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the training loop sees of mini-batches, and the table source.
+ */
+#ifndef OPT_BATCH_BATCHES_H
+#define OPT_BATCH_BATCHES_H
+
+#include <opt/batch.h>
+
+#include "base/context.h"
+
+struct opt_batches {
+    opt_ctx *ctx;
+    opt_source source;
+    opt_batches_opts opts; /* size filled in */
+    opt_tensor x, y;       /* room for the largest part of a batch; y zeroed when there are no labels */
+    int64_t *order;        /* [rows] of the epoch begun */
+    int64_t epoch;         /* begun; 0: none yet */
+    int64_t next;          /* index of the next batch, or their count when the epoch is over */
+    int64_t completed;     /* the last epoch that was handed out to its end; 0: none */
+
+    /* The epoch's reported loss so far belongs to the place in the epoch: kept here by opt_train, so that a
+     * run stopped in the middle goes on as if it had not been. */
+    double loss_sum;
+    int64_t loss_rows;
+};
+
+/* Rows of batch `index`, over all ranks. */
+int64_t opt__batch_rows(const opt_batches *b, int64_t index);
+
+/* Whether a source reads from an opt_table, and whether that table is sound. */
+bool opt__is_table(const opt_source *source);
+opt_status opt__check_table(opt_ctx *ctx, const opt_table *table);
+
+#endif

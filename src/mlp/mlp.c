@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The network: making it, and passes over batches in chunks of rows.
+ */
+#include "mlp/mlp.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <opt/rng.h>
+
+#include "mlp/layer.h"
+#include "tensor/tensor.h"
+
+/* ---- Making one -----------------------------------------------------------------------------------------
+ */
+
+static opt_status check_options(opt_ctx *ctx, const opt_mlp_opts *o, int *layers)
+{
+    int sizes = 0;
+
+    while (sizes < OPT_MLP_MAX_SIZES && o->size[sizes] != 0)
+        sizes++;
+    for (int i = 0; i < OPT_MLP_MAX_SIZES; i++)
+        if (o->size[i] < 0 || (i > sizes && o->size[i] != 0))
+            return opt__fail(ctx, OPT_EINVAL, "mlp: size[%d] = %lld %s", i, (long long)o->size[i],
+                             o->size[i] < 0 ? "is below 1" : "follows a 0");
+    if (sizes < 2)
+        return opt__fail(ctx, OPT_EINVAL, "mlp: size has %d entries, not inputs and outputs", sizes);
+    if (o->act != OPT_RELU && o->act != OPT_TANH && o->act != OPT_SIGMOID)
+        return opt__fail(ctx, OPT_EINVAL, "mlp: act = %d is unknown", (int)o->act);
+    if (o->loss != OPT_BCE && o->loss != OPT_SOFTMAX_CE && o->loss != OPT_MSE)
+        return opt__fail(ctx, OPT_EINVAL, "mlp: loss = %d is unknown", (int)o->loss);
+    if (o->dtype != OPT_F32 && o->dtype != OPT_F64)
+        return opt__fail(ctx, OPT_EDTYPE, "mlp: dtype = %d is neither OPT_F32 nor OPT_F64", (int)o->dtype);
+    if (o->loss == OPT_SOFTMAX_CE && o->size[sizes - 1] < 2)
+        return opt__fail(ctx, OPT_EINVAL, "mlp: softmax needs 2 outputs or more, size[%d] = 1", sizes - 1);
+    *layers = sizes - 1;
+    return OPT_OK;
+}
+
+/* The layers' shapes, and how many values and how much workspace they come to. */
+static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspace)
+{
+    const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double) / (2 * OPT__MLP_CHUNK + 1);
+
+    *workspace = 0;
+    for (int i = 0; i < net->layers; i++) {
+        opt__layer *l = &net->layer[i];
+        const int64_t weights = opt__count(net->dtype, 2, (int64_t[]){size[i + 1], size[i]});
+
+        l->in = size[i];
+        l->out = size[i + 1];
+        if (weights < 0 || l->out > most || weights > most - l->out - net->nvalues ||
+            *workspace > PTRDIFF_MAX / (int64_t)sizeof(double) - 2 * OPT__MLP_CHUNK * l->out)
+            return opt__fail(net->ctx, OPT_EINVAL, "mlp: size[%d] = %lld times size[%d] = %lld overflows", i,
+                             (long long)l->in, i + 1, (long long)l->out);
+        net->nvalues += weights + l->out;
+        *workspace += 2 * OPT__MLP_CHUNK * l->out;
+    }
+    return OPT_OK;
+}
+
+static opt_param make_param(opt_mlp *net, int i, char letter, void *value, void *grad, int ndim,
+                            const int64_t *dim)
+{
+    snprintf(net->name[i], sizeof net->name[i], "%c%d", letter, i / 2 + 1);
+    return (opt_param){.name = net->name[i],
+                       .value = opt_tensor_view(net->dtype, value, ndim, dim),
+                       .grad = opt_tensor_view(net->dtype, grad, ndim, dim)};
+}
+
+/* Points layers and parameters into the three blocks of memory. */
+static void lay_out(opt_mlp *net)
+{
+    const size_t size = opt__size(net->dtype);
+    char *value = net->values, *grad = net->grads, *room = net->workspace;
+
+    for (int i = 0; i < net->layers; i++) {
+        opt__layer *l = &net->layer[i];
+        const size_t weights = (size_t)(l->in * l->out) * size, biases = (size_t)l->out * size;
+
+        l->w = value;
+        l->b = value + weights;
+        l->dw = grad;
+        l->db = grad + weights;
+        l->a = room;
+        l->dz = room + OPT__MLP_CHUNK * biases;
+        value += weights + biases;
+        grad += weights + biases;
+        room += 2 * OPT__MLP_CHUNK * biases;
+        net->param[2 * i] = make_param(net, 2 * i, 'W', l->w, l->dw, 2, (int64_t[]){l->out, l->in});
+        net->param[2 * i + 1] = make_param(net, 2 * i + 1, 'b', l->b, l->db, 1, (int64_t[]){l->out});
+    }
+}
+
+static void initialise(opt_mlp *net, uint32_t seed)
+{
+    opt_rng rng;
+
+    opt_rng_seed(&rng, seed);
+    for (int i = 0; i < net->layers; i++) {
+        opt_tensor *w = &net->param[2 * i].value;
+        const double scale = sqrt((net->act == OPT_RELU ? 2.0 : 1.0) / (double)net->layer[i].in);
+
+        for (int64_t k = 0, n = opt_tensor_len(w); k < n; k++)
+            opt_set(w, k, opt_rng_normal(&rng) * scale);
+    }
+}
+
+opt_status opt_mlp_new(opt_ctx *ctx, const opt_mlp_opts *opts, opt_mlp **out)
+{
+    opt_status s = opt__enter(ctx);
+    opt_mlp_opts given;
+    int64_t workspace;
+    opt_mlp *net;
+    int layers = 0;
+
+    if (s)
+        return s;
+    if (opts == NULL || out == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "mlp: %s is NULL", opts ? "out" : "opts");
+    given = *opts;
+    if (given.dtype == 0)
+        given.dtype = OPT_F64;
+    s = check_options(ctx, &given, &layers);
+    if (s)
+        return s;
+    net = opt__alloc(ctx, 1, sizeof *net);
+    if (net == NULL)
+        return opt__no_memory(ctx, "mlp");
+    net->ctx = ctx;
+    net->act = given.act;
+    net->loss = given.loss;
+    net->dtype = given.dtype;
+    net->layers = layers;
+    s = set_sizes(net, given.size, &workspace);
+    if (s)
+        goto fail;
+    net->values = opt__alloc(ctx, net->nvalues, opt__size(net->dtype));
+    net->grads = opt__alloc(ctx, net->nvalues, opt__size(net->dtype));
+    net->workspace = opt__alloc(ctx, workspace, opt__size(net->dtype));
+    if (!net->values || !net->grads || !net->workspace) {
+        s = opt__no_memory(ctx, "mlp");
+        goto fail;
+    }
+    lay_out(net);
+    initialise(net, given.seed);
+    *out = net;
+    return OPT_OK;
+
+fail:
+    opt_mlp_free(net);
+    return s;
+}
+
+void opt_mlp_free(opt_mlp *net)
+{
+    if (net != NULL) {
+        opt__free(net->ctx, net->values);
+        opt__free(net->ctx, net->grads);
+        opt__free(net->ctx, net->workspace);
+        opt__free(net->ctx, net);
+    }
+}
+
+opt_params opt_mlp_params(opt_mlp *net)
+{
+    return net ? (opt_params){net->param, 2 * net->layers} : (opt_params){0};
+}
+
+/* ---- Passes ---------------------------------------------------------------------------------------------
+ */
+
+/* OPT_OK when t is [rows, cols] of the network's dtype; rows below 0: any number. */
+static opt_status check_rows(const opt_mlp *net, const char *what, const opt_tensor *t, int64_t rows,
+                             int64_t cols)
+{
+    opt_status s = opt__check_tensor(net->ctx, what, t);
+
+    if (s)
+        return s;
+    if (t->ndim < 1 || opt__cols(t) != cols)
+        return opt__fail(net->ctx, OPT_ESHAPE, "%s is %s, not rows of %lld", what, opt__shape_of(t).text,
+                         (long long)cols);
+    if (rows >= 0 && opt__rows(t) != rows)
+        return opt__fail(net->ctx, OPT_ESHAPE, "%s is %s where x has %lld rows", what, opt__shape_of(t).text,
+                         (long long)rows);
+    if (t->dtype != net->dtype)
+        return opt__fail(net->ctx, OPT_EDTYPE, "%s is %s where the network is %s", what,
+                         opt__dtype_name(t->dtype), opt__dtype_name(net->dtype));
+    return OPT_OK;
+}
+
+static opt_status check_xy(const opt_mlp *net, const opt_tensor *x, const opt_tensor *y)
+{
+    const int64_t outputs = net->layer[net->layers - 1].out;
+    opt_status s = check_rows(net, "mlp: x", x, -1, net->layer[0].in);
+
+    if (!s)
+        s = check_rows(net, "mlp: y", y, opt__rows(x), outputs);
+    return s ? s : opt__check_labels(net->ctx, net->loss, y, outputs);
+}
+
+/* Rows of the chunk that starts at `row` of n. */
+static int64_t chunk_rows(int64_t n, int64_t row)
+{
+    return n - row < OPT__MLP_CHUNK ? n - row : OPT__MLP_CHUNK;
+}
+
+/* Leaves every layer's activations, the last one's z, in a, for x [rows, in], rows <= CHUNK. */
+static void forward(const opt_mlp *net, const void *x, int64_t rows)
+{
+    const int last = net->layers - 1;
+
+    for (int i = 0; i <= last; i++) {
+        const opt__layer *l = &net->layer[i];
+
+        opt__layer_forward(l, net->dtype, i ? net->layer[i - 1].a : x, rows, l->a);
+        if (i < last)
+            opt__activate(net->act, net->dtype, rows * l->out, l->a);
+    }
+}
+
+/* Adds this chunk's gradients to dw and db, after forward. The gradient by x itself is not wanted. */
+static void backward(const opt_mlp *net, const void *x, const void *y, int64_t rows, double scale)
+{
+    const opt__layer *l = &net->layer[net->layers - 1];
+
+    opt__loss_gradient(net->loss, net->dtype, l->a, y, scale, rows, l->out, l->dz);
+    for (int i = net->layers - 1; i > 0; i--) {
+        opt__layer_gradient(&net->layer[i], net->dtype, net->layer[i - 1].a, rows);
+        opt__layer_backward(&net->layer[i], &net->layer[i - 1], net->act, net->dtype, rows);
+    }
+    opt__layer_gradient(&net->layer[0], net->dtype, x, rows);
+}
+
+opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
+{
+    const opt__layer *last;
+    opt_status s;
+    int64_t n;
+
+    if (net == NULL)
+        return OPT_EINVAL;
+    last = &net->layer[net->layers - 1];
+    s = check_rows(net, "mlp: x", x, -1, net->layer[0].in);
+    if (!s)
+        s = check_rows(net, "mlp: out", out, opt__rows(x), last->out);
+    if (s)
+        return s;
+    n = opt__rows(x);
+    for (int64_t i = 0; i < n; i += OPT__MLP_CHUNK) {
+        const int64_t rows = chunk_rows(n, i);
+
+        forward(net, opt__at(x, i * net->layer[0].in), rows);
+        opt__output_activation(net->loss, net->dtype, last->a, rows, last->out, opt__at(out, i * last->out));
+    }
+    return OPT_OK;
+}
+
+opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss)
+{
+    const opt__layer *last;
+    double sum = 0;
+    opt_status s;
+    int64_t n;
+
+    if (net == NULL)
+        return OPT_EINVAL;
+    last = &net->layer[net->layers - 1];
+    s = check_xy(net, x, y);
+    if (!s && mean_loss == NULL)
+        s = opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
+    if (s)
+        return s;
+    n = opt__rows(x);
+    for (int64_t i = 0; i < n; i += OPT__MLP_CHUNK) {
+        const int64_t rows = chunk_rows(n, i);
+
+        forward(net, opt__at(x, i * net->layer[0].in), rows);
+        sum += opt__loss_sum(net->loss, net->dtype, last->a, opt__at(y, i * last->out), rows, last->out);
+    }
+    *mean_loss = sum * opt__loss_factor(net->loss, last->out) / (double)n;
+    return OPT_OK;
+}
+
+opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, int64_t global_rows,
+                              double *loss)
+{
+    const opt__layer *last = &net->layer[net->layers - 1];
+    const bool empty = x != NULL && x->data == NULL;
+    double sum = 0, factor;
+    opt_status s = empty ? OPT_OK : check_xy(net, x, y);
+    int64_t n;
+
+    if (!s && loss == NULL)
+        s = opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
+    if (s)
+        return s;
+    n = empty ? 0 : opt__rows(x);
+    factor = opt__loss_factor(net->loss, last->out) / (double)global_rows;
+    memset(net->grads, 0, (size_t)net->nvalues * opt__size(net->dtype));
+    for (int64_t i = 0; i < n; i += OPT__MLP_CHUNK) {
+        const int64_t rows = chunk_rows(n, i);
+        const void *x_i = opt__at(x, i * net->layer[0].in), *y_i = opt__at(y, i * last->out);
+
+        forward(net, x_i, rows);
+        sum += opt__loss_sum(net->loss, net->dtype, last->a, y_i, rows, last->out);
+        backward(net, x_i, y_i, rows, factor);
+    }
+    *loss = sum * factor;
+    return OPT_OK;
+}
+
+opt_status opt_mlp_grad(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss)
+{
+    if (net == NULL)
+        return OPT_EINVAL;
+    if (x == NULL || x->data == NULL)
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: x %s", x ? "has no data" : "is NULL");
+    return opt__mlp_grad_part(net, x, y, x->ndim > 0 ? opt__rows(x) : 1, mean_loss);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Checks of a method and its hyper-parameters.
+ */
+#include "optim/method.h"
+
+#include <string.h>
+
+int opt__slot_count(const opt_method *m)
+{
+    int n = 0;
+
+    while (n < OPT_MAX_SLOTS && m->slot[n] != NULL)
+        n++;
+    return n;
+}
+
+static opt_status check_slots(opt_ctx *ctx, const opt_method *m)
+{
+    const int n = opt__slot_count(m);
+
+    for (int i = n; i < OPT_MAX_SLOTS; i++)
+        if (m->slot[i] != NULL)
+            return opt__fail(ctx, OPT_EINVAL, "%s: slot %d, %s, follows an empty one", m->name, i,
+                             m->slot[i]);
+    for (int i = 0; i < n; i++) {
+        if (m->slot[i][0] == '\0')
+            return opt__fail(ctx, OPT_EINVAL, "%s: slot %d has an empty name", m->name, i);
+        for (int j = 0; j < i; j++)
+            if (strcmp(m->slot[i], m->slot[j]) == 0)
+                return opt__fail(ctx, OPT_EINVAL, "%s: two slots are named %s", m->name, m->slot[i]);
+    }
+    return OPT_OK;
+}
+
+opt_status opt__check_method(opt_ctx *ctx, const opt_method *m)
+{
+    if (m == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "optim: the method is NULL");
+    if (m->name == NULL || m->name[0] == '\0')
+        return opt__fail(ctx, OPT_EINVAL, "optim: the method has no name");
+    if (m->update == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "%s: the method has no update", m->name);
+    if (m->nhyper < 0 || (m->nhyper > 0 && m->hyper == NULL))
+        return opt__fail(ctx, OPT_EINVAL, "%s: nhyper = %d does not fit its table of hyper-parameters",
+                         m->name, m->nhyper);
+    for (int i = 0; i < m->nhyper; i++)
+        if (m->hyper[i].name == NULL || !(m->hyper[i].min < m->hyper[i].max))
+            return opt__fail(ctx, OPT_EINVAL, "%s: hyper-parameter %d has no name or an empty range", m->name,
+                             i);
+    return check_slots(ctx, m);
+}
+
+opt_status opt__read_hyper(opt_ctx *ctx, const opt_method *m, const void *given, double *out)
+{
+    for (int i = 0; i < m->nhyper; i++) {
+        const opt_hyper *h = &m->hyper[i];
+        double x = 0;
+
+        if (given != NULL)
+            memcpy(&x, (const char *)given + (size_t)i * sizeof x, sizeof x);
+        x = x == 0 ? h->dflt : x == OPT_ZERO ? 0 : x;
+        if (!(x >= h->min && x < h->max))
+            return opt__fail(ctx, OPT_EINVAL, "%s: %s = %g is outside [%g, %g)", m->name, h->name, x, h->min,
+                             h->max);
+        out[i] = x;
+    }
+    return OPT_OK;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Checks of a method and its hyper-parameters.
+ */
+#ifndef OPT_OPTIM_METHOD_H
+#define OPT_OPTIM_METHOD_H
+
+#include <opt/optim.h>
+
+#include "base/context.h"
+
+/* OPT_OK when the method can be run. */
+opt_status opt__check_method(opt_ctx *ctx, const opt_method *m);
+
+/* The number of state slots. */
+int opt__slot_count(const opt_method *m);
+
+/* out[0..nhyper) <- the options given (NULL: none), 0 replaced by the default and OPT_ZERO by 0, each checked
+ * against its range. */
+opt_status opt__read_hyper(opt_ctx *ctx, const opt_method *m, const void *given, double *out);
+
+#endif

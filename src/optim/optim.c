@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The driver: everything about a step that is the same for all methods.
+ *
+ * Parameters whose values and gradients lie end to end in memory are stepped as one run, in chunks that stay
+ * in the first-level cache, so a network of many small tensors costs no more than one large tensor. Slots of
+ * a name are one block of memory in the order of the parameters, and so lie end to end wherever the
+ * parameters do. Where clipping or l2 is on, the effective gradient of a chunk is made in a scratch buffer.
+ */
+#include "optim/optim.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "optim/method.h"
+#include "optim/params.h"
+#include "optim/steps.h"
+#include "tensor/tensor.h"
+
+#define CHUNK 4096 /* elements */
+
+/* Elements that are stepped together: one or several whole parameters. */
+typedef struct run {
+    opt_tensor w, g,
+        slot[OPT_MAX_SLOTS]; /* one dimension; of a whole_tensor method, the parameter's own shape */
+    bool no_decay;
+    int first; /* the parameter it begins with, for messages */
+} run;
+
+struct opt_optim {
+    opt_ctx *ctx;
+    opt_method method;
+    opt_optim_opts opts;
+    double *hyper; /* [method.nhyper] */
+    opt_param *params;
+    int nparams, nslots;
+    opt_tensor *slots; /* [nparams * nslots], slot s of parameter p at p * nslots + s */
+    void *slot_memory[OPT_MAX_SLOTS];
+    run *runs;
+    int nruns;
+    void *scratch;  /* one chunk's effective gradient */
+    int64_t t;      /* steps done */
+    double last_lr; /* of the last step, as is the next */
+    double grad_norm;
+};
+
+/* ---- Making one -----------------------------------------------------------------------------------------
+ */
+
+static opt_status check_option(opt_ctx *ctx, const char *method, const char *name, double *x)
+{
+    if (*x == OPT_ZERO)
+        *x = 0;
+    if (!(*x >= 0 && isfinite(*x)))
+        return opt__fail(ctx, OPT_EINVAL, "%s: %s = %g is outside [0, inf)", method, name, *x);
+    return OPT_OK;
+}
+
+static opt_status check_options(opt_ctx *ctx, const char *method, opt_optim_opts *o)
+{
+    opt_status s = OPT_OK;
+
+    if (!(o->lr > 0 && isfinite(o->lr)))
+        return opt__fail(ctx, OPT_EINVAL, "%s: lr = %g is outside (0, inf)", method, o->lr);
+    if (!s)
+        s = check_option(ctx, method, "clip_value", &o->clip_value);
+    if (!s)
+        s = check_option(ctx, method, "clip_norm", &o->clip_norm);
+    if (!s)
+        s = check_option(ctx, method, "l2", &o->l2);
+    if (!s)
+        s = check_option(ctx, method, "weight_decay", &o->weight_decay);
+    return s;
+}
+
+/* Where parameter p's part begins in a slot's block whose parts before it end at `end`, in bytes. */
+static int64_t slot_offset(const opt_tensor *w, int64_t end)
+{
+    const int64_t size = (int64_t)opt__size(w->dtype);
+
+    return (end + size - 1) / size * size; /* f64 may follow an odd number of f32 */
+}
+
+static opt_status allocate_slots(opt_optim *o)
+{
+    int64_t end = 0;
+
+    for (int p = 0; p < o->nparams; p++) {
+        const opt_tensor *w = &o->params[p].value;
+        const int64_t bytes = opt_tensor_len(w) * (int64_t)opt__size(w->dtype);
+
+        if (end > PTRDIFF_MAX - bytes - (int64_t)sizeof(double))
+            return opt__fail(o->ctx, OPT_ESHAPE, "%s: the size of all parameters overflows", o->method.name);
+        end = slot_offset(w, end) + bytes;
+    }
+    for (int s = 0; s < o->nslots; s++) {
+        o->slot_memory[s] = opt__alloc(o->ctx, end, 1);
+        if (o->slot_memory[s] == NULL)
+            return opt__no_memory(o->ctx, o->method.name);
+    }
+    end = 0;
+    for (int p = 0; p < o->nparams; p++) {
+        const opt_tensor *w = &o->params[p].value;
+        const int64_t start = slot_offset(w, end);
+
+        for (int s = 0; s < o->nslots; s++) {
+            o->slots[p * o->nslots + s] = *w;
+            o->slots[p * o->nslots + s].data = (char *)o->slot_memory[s] + start;
+        }
+        end = start + opt_tensor_len(w) * (int64_t)opt__size(w->dtype);
+    }
+    return OPT_OK;
+}
+
+/* Whether b begins in memory where a ends. */
+static bool joins(const opt_tensor *a, const opt_tensor *b)
+{
+    return a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
+}
+
+/* Whether parameter p, with these slots, goes on where the run ends. */
+static bool continues(const opt_optim *o, const run *r, int p)
+{
+    if (o->method.whole_tensor || r->no_decay != o->params[p].no_decay ||
+        !joins(&r->w, &o->params[p].value) || !joins(&r->g, &o->params[p].grad))
+        return false;
+    for (int s = 0; s < o->nslots; s++)
+        if (!joins(&r->slot[s], &o->slots[p * o->nslots + s]))
+            return false;
+    return true;
+}
+
+static opt_tensor flat(const opt_tensor *t)
+{
+    return opt_tensor_view(t->dtype, t->data, 1, (int64_t[]){opt_tensor_len(t)});
+}
+
+/* Cuts the parameters into runs. */
+static void find_runs(opt_optim *o)
+{
+    for (int p = 0; p < o->nparams; p++) {
+        const opt_param *param = &o->params[p];
+        run *r = o->runs + o->nruns;
+
+        if (o->nruns > 0 && continues(o, r - 1, p)) {
+            const int64_t n = opt_tensor_len(&param->value);
+
+            r[-1].w.dim[0] += n;
+            r[-1].g.dim[0] += n;
+            for (int s = 0; s < o->nslots; s++)
+                r[-1].slot[s].dim[0] += n;
+            continue;
+        }
+        *r = (run){.w = param->value, .g = param->grad, .no_decay = param->no_decay, .first = p};
+        for (int s = 0; s < o->nslots; s++)
+            r->slot[s] = o->slots[p * o->nslots + s];
+        if (!o->method.whole_tensor) {
+            r->w = flat(&r->w);
+            r->g = flat(&r->g);
+            for (int s = 0; s < o->nslots; s++)
+                r->slot[s] = flat(&r->slot[s]);
+        }
+        o->nruns++;
+    }
+}
+
+static int64_t chunk_size(const opt_optim *o, const run *r)
+{
+    return o->method.whole_tensor ? opt_tensor_len(&r->w) : CHUNK;
+}
+
+static bool changes_gradient(const opt_optim *o)
+{
+    return o->opts.clip_value > 0 || o->opts.clip_norm > 0 || o->opts.l2 > 0;
+}
+
+static opt_status allocate_scratch(opt_optim *o)
+{
+    int64_t largest = 0;
+
+    if (!changes_gradient(o))
+        return OPT_OK;
+    for (int i = 0; i < o->nruns; i++)
+        if (chunk_size(o, &o->runs[i]) > largest)
+            largest = chunk_size(o, &o->runs[i]);
+    o->scratch = opt__alloc(o->ctx, largest, sizeof(double));
+    return o->scratch ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
+}
+
+static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
+{
+    opt_status s;
+
+    o->hyper = opt__alloc(o->ctx, o->method.nhyper + 1, sizeof *o->hyper);
+    o->params = opt__alloc(o->ctx, params.n, sizeof *o->params);
+    o->slots = opt__alloc(o->ctx, (int64_t)params.n * OPT_MAX_SLOTS, sizeof *o->slots);
+    o->runs = opt__alloc(o->ctx, params.n, sizeof *o->runs);
+    if (!o->hyper || !o->params || !o->slots || !o->runs)
+        return opt__no_memory(o->ctx, o->method.name);
+    memcpy(o->params, params.at, (size_t)params.n * sizeof *o->params);
+    o->nparams = params.n;
+    o->nslots = opt__slot_count(&o->method);
+    s = opt__read_hyper(o->ctx, &o->method, hyper, o->hyper);
+    if (!s)
+        s = allocate_slots(o);
+    if (s)
+        return s;
+    find_runs(o);
+    return allocate_scratch(o);
+}
+
+opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyper,
+                         const opt_optim_opts *opts, opt_params params, opt_optim **out)
+{
+    opt_status s = opt__enter(ctx);
+    opt_optim_opts given;
+    opt_optim *o;
+
+    if (!s)
+        s = opt__check_method(ctx, method);
+    if (s)
+        return s;
+    if (opts == NULL || out == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "%s: %s is NULL", method->name, opts ? "out" : "opts");
+    given = *opts;
+    s = check_options(ctx, method->name, &given);
+    if (!s)
+        s = opt__check_params(ctx, method->name, params);
+    if (s)
+        return s;
+
+    o = opt__alloc(ctx, 1, sizeof *o);
+    if (o == NULL)
+        return opt__no_memory(ctx, method->name);
+    o->ctx = ctx;
+    o->method = *method;
+    o->opts = given;
+    o->last_lr = given.lr;
+    o->grad_norm = (double)NAN;
+    s = fill_in(o, hyper, params);
+    if (s) {
+        opt_optim_free(o);
+        return s;
+    }
+    *out = o;
+    return OPT_OK;
+}
+
+void opt_optim_free(opt_optim *o)
+{
+    if (o != NULL) {
+        for (int s = 0; s < OPT_MAX_SLOTS; s++)
+            opt__free(o->ctx, o->slot_memory[s]);
+        opt__free(o->ctx, o->scratch);
+        opt__free(o->ctx, o->runs);
+        opt__free(o->ctx, o->slots);
+        opt__free(o->ctx, o->params);
+        opt__free(o->ctx, o->hyper);
+        opt__free(o->ctx, o);
+    }
+}
+
+/* ---- A step ---------------------------------------------------------------------------------------------
+ */
+
+static opt_status sum_over_ranks(opt_optim *o)
+{
+    const opt_comm *c = &o->ctx->comm;
+
+    for (int p = 0; c->size > 1 && p < o->nparams; p++) {
+        opt_tensor *g = &o->params[p].grad;
+
+        if (c->sum(c->ud, g->data, (size_t)opt_tensor_len(g), g->dtype))
+            return opt__fail(o->ctx, OPT_ECOMM, "%s: summing the gradient of %s over ranks failed",
+                             o->method.name, o->params[p].name);
+    }
+    return OPT_OK;
+}
+
+/* The finite check and the norm share one read of the gradient. *scale <- what clip_norm asks for. */
+static opt_status check_and_clip(opt_optim *o, double *scale)
+{
+    const opt_params params = {o->params, o->nparams};
+    double norm;
+    opt_status s;
+
+    *scale = 1;
+    o->grad_norm = (double)NAN;
+    if (o->opts.unchecked && !(o->opts.clip_norm > 0))
+        return OPT_OK;
+    s = opt__norm(o->ctx, o->method.name, params, HUGE_VAL, &o->grad_norm);
+    if (s || !(o->opts.clip_norm > 0))
+        return s;
+    norm = o->grad_norm;
+    if (o->opts.clip_value > 0)
+        s = opt__norm(o->ctx, o->method.name, params, o->opts.clip_value, &norm);
+    if (!s && norm > o->opts.clip_norm)
+        *scale = o->opts.clip_norm / norm;
+    return s;
+}
+
+/* One chunk: elements [start, start + n) of a run, in the run's own shape when that is all of it. */
+static opt_status step_chunk(opt_optim *o, const run *r, int64_t start, int64_t n, double scale,
+                             opt_update *u)
+{
+    const double l2 = r->no_decay ? 0 : o->opts.l2, decay = r->no_decay ? 0 : o->opts.weight_decay;
+
+    u->w.data = opt__at(&r->w, start);
+    u->g.data = opt__at(&r->g, start);
+    for (int s = 0; s < o->nslots; s++)
+        u->slot[s].data = opt__at(&r->slot[s], start);
+    if (!o->method.whole_tensor) {
+        u->w.dim[0] = u->g.dim[0] = n;
+        for (int s = 0; s < o->nslots; s++)
+            u->slot[s].dim[0] = n;
+    }
+    if (o->opts.clip_value > 0 || scale != 1 || l2 > 0) {
+        const double clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL;
+
+        opt__effective_gradient(r->w.dtype, n, u->w.data, u->g.data, o->scratch, clip, scale, l2);
+        u->g.data = o->scratch;
+    }
+    if (decay > 0)
+        opt__shrink(r->w.dtype, n, u->w.data, 1 - u->lr * decay);
+    return o->method.update(u);
+}
+
+static opt_status step_run(opt_optim *o, const run *r, double lr, double scale)
+{
+    const int64_t len = opt_tensor_len(&r->w), chunk = chunk_size(o, r);
+    opt_update u = {.hyper = o->hyper, .t = o->t + 1, .lr = lr, .w = r->w, .g = r->g};
+
+    memcpy(u.slot, r->slot, sizeof u.slot);
+    for (int64_t i = 0; i < len; i += chunk) {
+        const opt_status s = step_chunk(o, r, i, len - i < chunk ? len - i : chunk, scale, &u);
+
+        if (s)
+            return opt__fail(o->ctx, s, "%s: the update of %s failed: %s", o->method.name,
+                             o->params[r->first].name, opt_strerror(s));
+    }
+    return OPT_OK;
+}
+
+opt_status opt_optim_step(opt_optim *o)
+{
+    double lr, scale;
+    opt_status s;
+
+    if (o == NULL)
+        return OPT_EINVAL;
+    lr = opt_optim_lr(o);
+    if (!(lr >= 0 && isfinite(lr)))
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: the learning rate of step %lld is %g", o->method.name,
+                         (long long)o->t + 1, lr);
+    s = sum_over_ranks(o);
+    if (!s)
+        s = check_and_clip(o, &scale);
+    for (int i = 0; !s && i < o->nruns; i++)
+        s = step_run(o, &o->runs[i], lr, scale);
+    if (s)
+        return s;
+    o->last_lr = lr;
+    o->t++;
+    return OPT_OK;
+}
+
+/* ---- Looking at one -------------------------------------------------------------------------------------
+ */
+
+double opt_optim_lr(const opt_optim *o)
+{
+    return o->opts.schedule ? o->opts.schedule(o->opts.lr, o->t, o->opts.schedule_arg) : o->opts.lr;
+}
+
+void opt_optim_set_lr(opt_optim *o, double lr)
+{
+    o->opts.lr = lr;
+}
+
+int64_t opt_optim_steps(const opt_optim *o)
+{
+    return o->t;
+}
+
+opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot)
+{
+    if (o == NULL || slot == NULL || param < 0 || param >= o->nparams)
+        return NULL;
+    for (int s = 0; s < o->nslots; s++)
+        if (strcmp(slot, o->method.slot[s]) == 0)
+            return &o->slots[param * o->nslots + s];
+    return NULL;
+}
+
+static opt_status check_alike(const opt_optim *src, const opt_optim *dst)
+{
+    if (strcmp(src->method.name, dst->method.name) != 0 || src->nslots != dst->nslots)
+        return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: from %s to %s", src->method.name,
+                         dst->method.name);
+    if (src->nparams != dst->nparams)
+        return opt__fail(dst->ctx, OPT_ESHAPE, "copy_state: from %d parameters to %d", src->nparams,
+                         dst->nparams);
+    for (int p = 0; p < src->nparams; p++) {
+        const opt_param *a = &src->params[p], *b = &dst->params[p];
+
+        if (!opt__same_shape(&a->value, &b->value))
+            return opt__fail(dst->ctx, OPT_ESHAPE, "copy_state: %s is %s, %s is %s", a->name,
+                             opt__shape_of(&a->value).text, b->name, opt__shape_of(&b->value).text);
+        if (a->value.dtype != b->value.dtype)
+            return opt__fail(dst->ctx, OPT_EDTYPE, "copy_state: %s is %s, %s is %s", a->name,
+                             opt__dtype_name(a->value.dtype), b->name, opt__dtype_name(b->value.dtype));
+    }
+    return OPT_OK;
+}
+
+opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
+{
+    opt_status s;
+
+    if (src == NULL || dst == NULL)
+        return OPT_EINVAL;
+    s = check_alike(src, dst);
+    for (int i = 0; !s && i < src->nparams * src->nslots; i++)
+        s = opt_tensor_copy(dst->ctx, &src->slots[i], &dst->slots[i]);
+    if (!s)
+        dst->t = src->t;
+    return s;
+}
+
+double opt__optim_grad_norm(const opt_optim *o)
+{
+    return o->grad_norm;
+}
+
+double opt__optim_last_lr(const opt_optim *o)
+{
+    return o->last_lr;
+}
+
+bool opt__optim_updates(const opt_optim *o, opt_params params)
+{
+    if (params.n != o->nparams)
+        return false;
+    for (int p = 0; p < params.n; p++)
+        if (params.at[p].value.data != o->params[p].value.data ||
+            params.at[p].grad.data != o->params[p].grad.data ||
+            !opt__same_shape(&params.at[p].value, &o->params[p].value))
+            return false;
+    return true;
+}

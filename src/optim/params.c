@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Checks and norms of a list of parameters.
+ */
+#include "optim/params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <opt/optim.h>
+
+#include "tensor/sums.h"
+#include "tensor/tensor.h"
+
+static opt_status check_param(opt_ctx *ctx, const char *who, const opt_param *p)
+{
+    char what[160];
+    opt_status s;
+
+    snprintf(what, sizeof what, "%s: %s", who, p->name);
+    s = opt__check_tensor(ctx, what, &p->value);
+    if (s)
+        return s;
+    snprintf(what, sizeof what, "%s: the gradient of %s", who, p->name);
+    s = opt__check_tensor(ctx, what, &p->grad);
+    if (s)
+        return s;
+    if (!opt__same_shape(&p->value, &p->grad))
+        return opt__fail(ctx, OPT_ESHAPE, "%s is %s where the value is %s", what,
+                         opt__shape_of(&p->grad).text, opt__shape_of(&p->value).text);
+    if (p->value.dtype != p->grad.dtype)
+        return opt__fail(ctx, OPT_EDTYPE, "%s is %s where the value is %s", what,
+                         opt__dtype_name(p->grad.dtype), opt__dtype_name(p->value.dtype));
+    return OPT_OK;
+}
+
+opt_status opt__check_params(opt_ctx *ctx, const char *who, opt_params params)
+{
+    if (params.at == NULL || params.n < 1)
+        return opt__fail(ctx, OPT_EINVAL, "%s: there are no parameters", who);
+    for (int i = 0; i < params.n; i++) {
+        const char *name = params.at[i].name;
+        opt_status s;
+
+        if (name == NULL || name[0] == '\0')
+            return opt__fail(ctx, OPT_EINVAL, "%s: parameter %d has no name", who, i);
+        for (int j = 0; j < i; j++)
+            if (strcmp(name, params.at[j].name) == 0)
+                return opt__fail(ctx, OPT_EINVAL, "%s: parameters %d and %d are both named %s", who, j, i,
+                                 name);
+        s = check_param(ctx, who, &params.at[i]);
+        if (s)
+            return s;
+    }
+    return OPT_OK;
+}
+
+static double sum_squares(opt_params params, double limit)
+{
+    double sum = 0;
+
+    for (int i = 0; i < params.n; i++) {
+        const opt_tensor *g = &params.at[i].grad;
+        sum += opt__sum_squares(g->dtype, g->data, opt_tensor_len(g), limit);
+    }
+    return sum;
+}
+
+/* The norm when squares overflow or vanish: of the elements divided by the largest. */
+static double scaled_norm(opt_params params, double limit)
+{
+    double largest = 0, sum = 0;
+
+    for (int i = 0; i < params.n; i++) {
+        const opt_tensor *g = &params.at[i].grad;
+        for (int64_t k = 0, n = opt_tensor_len(g); k < n; k++)
+            largest = fmax(largest, fabs(opt_get(g, k)));
+    }
+    largest = fmin(largest, limit);
+    if (largest == 0)
+        return 0;
+    for (int i = 0; i < params.n; i++) {
+        const opt_tensor *g = &params.at[i].grad;
+        for (int64_t k = 0, n = opt_tensor_len(g); k < n; k++) {
+            const double x = fmin(fabs(opt_get(g, k)), limit) / largest;
+            sum += x * x;
+        }
+    }
+    return largest * sqrt(sum);
+}
+
+opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, double limit, double *norm)
+{
+    const double sum = sum_squares(params, limit);
+
+    if (sum > 1e-280 && isfinite(sum)) {
+        *norm = sqrt(sum);
+        return OPT_OK;
+    }
+    for (int i = 0; i < params.n; i++) {
+        const int64_t at = opt__find_nonfinite(&params.at[i].grad);
+        if (at >= 0)
+            return opt__fail(ctx, OPT_ENONFINITE, "%s: element %lld of the gradient of %s is %g", who,
+                             (long long)at, params.at[i].name, opt_get(&params.at[i].grad, at));
+    }
+    *norm = scaled_norm(params, limit);
+    return OPT_OK;
+}
+
+double opt_grad_norm(opt_ctx *ctx, opt_params params)
+{
+    double norm = (double)NAN;
+    opt_status s = opt__enter(ctx);
+
+    if (!s)
+        s = opt__check_params(ctx, "grad_norm", params);
+    if (!s)
+        s = opt__norm(ctx, "grad_norm", params, HUGE_VAL, &norm);
+    return s ? (double)NAN : norm;
+}

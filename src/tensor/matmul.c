@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Matrix products: the checks, and one copy of matmul.inc a dtype.
+ */
+#include "tensor/matmul.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tensor/tensor.h"
+
+#define REAL    float
+#define NAME(x) x##_f32
+#include "tensor/matmul.inc"
+#undef REAL
+#undef NAME
+#define REAL    double
+#define NAME(x) x##_f64
+#include "tensor/matmul.inc"
+
+void opt__matmul(opt_dtype dtype, bool ta, const void *a, bool tb, const void *b, double beta, void *c,
+                 int64_t m, int64_t n, int64_t k)
+{
+    if (dtype == OPT_F32)
+        matmul_f32(ta, a, tb, b, beta, c, m, n, k);
+    else
+        matmul_f64(ta, a, tb, b, beta, c, m, n, k);
+}
+
+static bool overlap(const opt_tensor *a, const opt_tensor *b)
+{
+    const uintptr_t pa = (uintptr_t)a->data, pb = (uintptr_t)b->data;
+
+    return pa < (uintptr_t)opt__at(b, opt_tensor_len(b)) && pb < (uintptr_t)opt__at(a, opt_tensor_len(a));
+}
+
+/* OPT_OK when t is a matrix of the dtype wanted. */
+static opt_status check_matrix(opt_ctx *ctx, const char *what, const opt_tensor *t, opt_dtype dtype)
+{
+    opt_status s = opt__check_tensor(ctx, what, t);
+
+    if (s)
+        return s;
+    if (t->ndim != 2)
+        return opt__fail(ctx, OPT_ESHAPE, "%s is %s, not a matrix", what, opt__shape_of(t).text);
+    if (t->dtype != dtype)
+        return opt__fail(ctx, OPT_EDTYPE, "%s is %s where a is %s", what, opt__dtype_name(t->dtype),
+                         opt__dtype_name(dtype));
+    return OPT_OK;
+}
+
+opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const opt_tensor *b, double beta,
+                      opt_tensor *c)
+{
+    opt_status s = opt__enter(ctx);
+    int64_t m, n, k;
+
+    if (!s)
+        s = opt__check_tensor(ctx, "matmul: a", a);
+    if (!s)
+        s = check_matrix(ctx, "matmul: a", a, a->dtype);
+    if (!s)
+        s = check_matrix(ctx, "matmul: b", b, a->dtype);
+    if (!s)
+        s = check_matrix(ctx, "matmul: c", c, a->dtype);
+    if (s)
+        return s;
+    m = a->dim[ta ? 1 : 0];
+    k = a->dim[ta ? 0 : 1];
+    n = b->dim[tb ? 0 : 1];
+    if (b->dim[tb ? 1 : 0] != k || c->dim[0] != m || c->dim[1] != n)
+        return opt__fail(ctx, OPT_ESHAPE, "matmul: %s%s times %s%s does not make %s", opt__shape_of(a).text,
+                         ta ? "^T" : "", opt__shape_of(b).text, tb ? "^T" : "", opt__shape_of(c).text);
+    if (overlap(a, c) || overlap(b, c))
+        return opt__fail(ctx, OPT_EINVAL, "matmul: c overlaps %s", overlap(a, c) ? "a" : "b");
+    if (!isfinite(beta))
+        return opt__fail(ctx, OPT_EINVAL, "matmul: beta = %g is not finite", beta);
+    opt__matmul(a->dtype, ta, a->data, tb, b->data, beta, c->data, m, n, k);
+    return OPT_OK;
+}

@@ -31,7 +31,13 @@ typedef struct cli_option {
 void cli_parse(int argc, char **argv, const char *summary, const cli_option *options);
 
 /* One line "program: message" on standard error, and exit. */
+#if defined(__GNUC__)
+__attribute__((__format__(__printf__, 2, 3)))
+#endif
 _Noreturn void cli_fail(int exit_status, const char *format, ...);
+
+/* A context with all defaults. */
+opt_ctx *cli_context(void);
 
 /* Does nothing for OPT_OK; otherwise fails with the library's message and status 1. */
 void cli_check(const opt_ctx *ctx, opt_status status);

@@ -25,8 +25,7 @@
 extern "C" {
 #endif
 
-/* ---- Using one ------------------------------------------------------------------------------------------
- */
+/* ---- Using one ----------------------------------------------------------------------------------------- */
 
 /* A learning rate as a function of the steps done, t = 0, 1, ...; lr0 is opt_optim_opts.lr. */
 typedef double (*opt_schedule)(double lr0, int64_t t, const void *arg);
@@ -106,8 +105,7 @@ opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst);
 /* The Euclidean norm of all gradients together; NaN, with a message, when params make no sense. */
 double opt_grad_norm(opt_ctx *ctx, opt_params params);
 
-/* ---- Schedules: pure functions of the step --------------------------------------------------------------
- */
+/* ---- Schedules: pure functions of the step ------------------------------------------------------------- */
 
 /* lr0 / (1 + decay floor(t / every)), t in steps. With every = steps an epoch this is the course's
  * lr0 / (1 + decay epoch); with every = 1000 times that, its fixed-interval version. */
@@ -133,8 +131,7 @@ typedef struct opt_cosine_arg {
 } opt_cosine_arg;
 double opt_lr_cosine(double lr0, int64_t t, const void *arg);
 
-/* ---- Checking a gradient --------------------------------------------------------------------------------
- */
+/* ---- Checking a gradient ------------------------------------------------------------------------------- */
 
 /* Compares the gradients in params with central differences of f, the loss as a function of the values: f is
  * called twice an element, with one value moved by a little; every value is put back. *max_rel_err is the
@@ -148,8 +145,7 @@ double opt_lr_cosine(double lr0, int64_t t, const void *arg);
 opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_params params,
                           double *max_rel_err);
 
-/* ---- Writing one ----------------------------------------------------------------------------------------
- */
+/* ---- Writing one --------------------------------------------------------------------------------------- */
 
 #define OPT_MAX_SLOTS 4
 

@@ -62,9 +62,10 @@ opt_status opt_tensor_copy(opt_ctx *ctx, const opt_tensor *src, opt_tensor *dst)
 /* Sets every element to x. */
 void opt_tensor_fill(opt_tensor *t, double x);
 
-/* Element i in row-major order, i in [0, opt_tensor_len(t)): not checked, these are for inner loops. */
+/* Element i in row-major order, i in [0, opt_tensor_len(t)): not checked, these are for inner loops. opt_set
+ * changes the element, not the struct, which may be const. */
 double opt_get(const opt_tensor *t, int64_t i);
-void opt_set(opt_tensor *t, int64_t i, double x);
+void opt_set(const opt_tensor *t, int64_t i, double x);
 
 /* c <- op(a) op(b) + beta c, where op transposes when ta or tb is set. op(a) is [m, k], op(b) [k, n], c [m,
  * n]; all of one dtype. beta 0 ignores what c held. Each element starts from beta c and adds its k products

@@ -50,8 +50,7 @@ static uint64_t from_little_endian(const unsigned char *p, int bytes)
     return x;
 }
 
-/* ---- The header -----------------------------------------------------------------------------------------
- */
+/* ---- The header ---------------------------------------------------------------------------------------- */
 
 static const char *skip_spaces(const char *p)
 {
@@ -166,8 +165,7 @@ static opt_status read_header(const reader *r, header *h)
     return s ? s : parse_shape(r, text, h);
 }
 
-/* ---- The elements ---------------------------------------------------------------------------------------
- */
+/* ---- The elements -------------------------------------------------------------------------------------- */
 
 /* One element as a double; *exact is cleared when it does not fit. */
 static double decode(const header *h, const unsigned char *p, bool *exact)
@@ -264,8 +262,7 @@ opt_status opt_read_npy(opt_ctx *ctx, const char *path, opt_tensor *out)
     return s;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------------------
- */
+/* ---- Writing ------------------------------------------------------------------------------------------- */
 
 /* Magic, version 1, and the dict padded with spaces so that the elements start at a multiple of 64. */
 static bool write_header(FILE *f, const opt_tensor *t)

@@ -13,8 +13,7 @@
 #include "mlp/layer.h"
 #include "tensor/tensor.h"
 
-/* ---- Making one -----------------------------------------------------------------------------------------
- */
+/* ---- Making one ---------------------------------------------------------------------------------------- */
 
 static opt_status check_options(opt_ctx *ctx, const opt_mlp_opts *o, int *layers)
 {
@@ -170,8 +169,7 @@ opt_params opt_mlp_params(opt_mlp *net)
     return net ? (opt_params){net->param, 2 * net->layers} : (opt_params){0};
 }
 
-/* ---- Passes ---------------------------------------------------------------------------------------------
- */
+/* ---- Passes -------------------------------------------------------------------------------------------- */
 
 /* OPT_OK when t is [rows, cols] of the network's dtype; rows below 0: any number. */
 static opt_status check_rows(const opt_mlp *net, const char *what, const opt_tensor *t, int64_t rows,

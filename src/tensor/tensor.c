@@ -208,7 +208,7 @@ double opt_get(const opt_tensor *t, int64_t i)
     return t->dtype == OPT_F32 ? (double)((const float *)t->data)[i] : ((const double *)t->data)[i];
 }
 
-void opt_set(opt_tensor *t, int64_t i, double x)
+void opt_set(const opt_tensor *t, int64_t i, double x)
 {
     if (t->dtype == OPT_F32)
         ((float *)t->data)[i] = (float)x;

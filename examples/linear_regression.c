@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         train(ctx, &f, params, row[i].method, row[i].lr, steps);
         double distance = hypot(f.w - best_w, f.b - best_b);
-        printf("%-14s %12.8f %12.8f %12.1e\n", row[i].method->name, f.w, f.b, distance);
+        printf("%-14s %12.8f %12.8f %12.8f\n", row[i].method->name, f.w, f.b, distance);
         ok = ok && distance <= max_distance;
     }
     if (!ok)

@@ -26,15 +26,16 @@ typedef struct cli_option {
     void *out;
 } cli_option;
 
-/* Reads argv into the table's variables. --help prints `summary` and the table, and exits with 0. options ends
- * with a name of NULL; may be NULL: --help alone. */
+/* Reads argv into the table's variables. --help prints `summary` and the table, and exits with 0. options
+ * ends with a name of NULL; may be NULL: --help alone. */
 void cli_parse(int argc, char **argv, const char *summary, const cli_option *options);
 
 /* One line "program: message" on standard error, and exit. */
 #if defined(__GNUC__)
 __attribute__((__format__(__printf__, 2, 3)))
 #endif
-_Noreturn void cli_fail(int exit_status, const char *format, ...);
+_Noreturn void
+cli_fail(int exit_status, const char *format, ...);
 
 /* A context with all defaults. */
 opt_ctx *cli_context(void);

@@ -15,8 +15,8 @@
  * A tensor of one dimension is shown as the column the course has it in, [[1.74604067] ...]. */
 void print_matrix(const char *name, const opt_tensor *t);
 
-/* Compares t with `expected` (as many numbers, row by row, 8 decimals). Returns true when no element is further
- * than 1e-8 off; otherwise says on standard error which one of `name` is. */
+/* Compares t with `expected` (as many numbers, row by row, 8 decimals). Returns true when no element is
+ * further than 1e-8 off; otherwise says on standard error which one of `name` is. */
 bool check_matrix(const char *name, const opt_tensor *t, const double *expected);
 
 #endif

@@ -20,8 +20,8 @@ typedef enum opt_status {
     OPT_OK = 0,
     OPT_ENOMEM,     /* the allocator gave no memory */
     OPT_EINVAL,     /* an argument or option outside its range */
-    OPT_ESHAPE,     /* shapes that do not fit each other */
-    OPT_EDTYPE,     /* element types that do not fit each other */
+    OPT_ESHAPE,     /* an impossible shape, or shapes that do not fit each other */
+    OPT_EDTYPE,     /* an unknown element type, or types that do not fit each other */
     OPT_EIO,        /* a file or source could not be read or written */
     OPT_EFORMAT,    /* a file is not what its format says */
     OPT_ENONFINITE, /* a loss or gradient is infinite or not a number */
@@ -54,7 +54,7 @@ typedef struct opt_comm {
 
 typedef struct opt_ctx_opts {
     opt_allocator allocator; /* {0}: malloc and free */
-    int threads;             /* 0: one. Results do not depend on it, to the last bit */
+    int threads;             /* at most; 0: one. Results do not depend on it. This version uses one */
     opt_comm comm;           /* {0}: alone */
 } opt_ctx_opts;
 

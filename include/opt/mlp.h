@@ -40,8 +40,8 @@ typedef struct opt_mlp_opts {
 typedef struct opt_mlp opt_mlp;
 
 /* Takes all memory: weights, gradients and room for 64 examples' activations; batches may have any number of
- * rows. OPT_EINVAL for fewer than two sizes, one below 1 or after a 0, or an unknown act, loss or dtype;
- * OPT_ENOMEM. */
+ * rows. OPT_EINVAL for fewer than two sizes, one below 1 or after a 0, sizes whose product overflows, an
+ * unknown act or loss, softmax with one output; OPT_EDTYPE for an unknown dtype; OPT_ENOMEM. */
 opt_status opt_mlp_new(opt_ctx *ctx, const opt_mlp_opts *opts, opt_mlp **out);
 void opt_mlp_free(opt_mlp *net);
 

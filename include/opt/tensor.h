@@ -38,7 +38,7 @@ typedef struct opt_params {
 } opt_params;
 
 /* Makes *out a zeroed tensor of the library's own, aligned to 64 bytes. OPT_ESHAPE when a dimension is below
- * 1 or the size overflows, OPT_ENOMEM. Release it with opt_tensor_free. */
+ * 1 or the size overflows, OPT_EDTYPE for an unknown dtype, OPT_ENOMEM. Release it with opt_tensor_free. */
 opt_status opt_tensor_new(opt_ctx *ctx, opt_dtype dtype, int ndim, const int64_t *dim, opt_tensor *out);
 
 /* Releases the memory of a tensor made by the library (opt_tensor_new, opt_moons, opt_read_npy) with the

@@ -36,7 +36,7 @@ static void check_options(opt_ctx *ctx)
         ctx->status = opt__fail(ctx, OPT_EINVAL, "context: threads = %d is below 0", ctx->threads);
     else if (c->size < 0)
         ctx->status = opt__fail(ctx, OPT_EINVAL, "context: comm.size = %d is below 0", c->size);
-    else if (c->size > 1 && (c->rank < 0 || c->rank >= c->size))
+    else if (c->rank < 0 || c->rank >= c->size)
         ctx->status =
             opt__fail(ctx, OPT_EINVAL, "context: comm.rank = %d is outside [0, %d)", c->rank, c->size);
     else if (c->size > 1 && c->sum == NULL)
@@ -57,7 +57,7 @@ opt_ctx *opt_ctx_new(const opt_ctx_opts *opts)
     if (ctx->threads == 0)
         ctx->threads = 1;
     if (ctx->comm.size == 0)
-        ctx->comm = (opt_comm){.size = 1};
+        ctx->comm.size = 1;
     check_options(ctx);
     return ctx;
 }

@@ -62,10 +62,11 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
     opt_batches_opts given = opts ? *opts : (opt_batches_opts){0};
     opt_batches *b;
 
-    if (!s && out == NULL)
-        s = opt__fail(ctx, OPT_EINVAL, "batches: out is NULL");
-    if (!s)
-        s = check_source(ctx, source);
+    if (s)
+        return s;
+    if (out == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "batches: out is NULL");
+    s = check_source(ctx, source);
     if (s)
         return s;
     if (given.size == 0)
@@ -129,6 +130,7 @@ opt_status opt_batches_begin(opt_batches *b, int64_t epoch)
     b->epoch = epoch;
     b->next = 0;
     b->loss_sum = 0;
+    b->last_loss = 0;
     b->loss_rows = 0;
     return OPT_OK;
 }

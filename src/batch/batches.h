@@ -21,7 +21,7 @@ struct opt_batches {
 
     /* The epoch's reported loss so far belongs to the place in the epoch: kept here by opt_train, so that a
      * run stopped in the middle goes on as if it had not been. */
-    double loss_sum;
+    double loss_sum, last_loss;
     int64_t loss_rows;
 };
 

@@ -39,7 +39,7 @@ opt_status opt_moons(opt_ctx *ctx, int64_t n, double noise, uint32_t seed, opt_t
 {
     opt_table t = {{0}, {0}};
     opt_status s = opt__enter(ctx);
-    int64_t *order = NULL;
+    int64_t *order;
     opt_rng rng;
     double *x;
 
@@ -54,12 +54,11 @@ opt_status opt_moons(opt_ctx *ctx, int64_t n, double noise, uint32_t seed, opt_t
     s = opt_tensor_new(ctx, OPT_F64, 2, (int64_t[]){n, 2}, &t.x);
     if (!s)
         s = opt_tensor_new(ctx, OPT_F64, 2, (int64_t[]){n, 1}, &t.y);
-    if (!s && (order = opt__alloc(ctx, n, sizeof *order)) == NULL)
-        s = opt__no_memory(ctx, "moons");
-    if (s) {
+    order = s ? NULL : opt__alloc(ctx, n, sizeof *order);
+    if (order == NULL) {
         opt_tensor_free(ctx, &t.x);
         opt_tensor_free(ctx, &t.y);
-        return s;
+        return s ? s : opt__no_memory(ctx, "moons");
     }
     opt_rng_seed(&rng, seed);
     opt_rng_permutation(&rng, n, order);

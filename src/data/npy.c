@@ -194,11 +194,12 @@ static double decode(const header *h, const unsigned char *p, bool *exact)
 
 static opt_status read_elements(const reader *r, const header *h, opt_tensor *t)
 {
-    unsigned char buffer[4096];
-    const int64_t n = opt_tensor_len(t), most = (int64_t)sizeof buffer / h->bytes;
+    enum { MOST = 512 };
+    unsigned char buffer[MOST * 8];
+    const int64_t n = opt_tensor_len(t);
 
-    for (int64_t i = 0; i < n; i += most) {
-        const int64_t len = n - i < most ? n - i : most;
+    for (int64_t i = 0; i < n; i += MOST) {
+        const int64_t len = n - i < MOST ? n - i : MOST;
         bool exact = true;
         opt_status s = read_bytes(r, buffer, (size_t)(len * h->bytes), "the elements");
 
@@ -313,10 +314,11 @@ opt_status opt_write_npy(opt_ctx *ctx, const char *path, const opt_tensor *t)
     bool written;
     FILE *f;
 
-    if (!s && path == NULL)
-        s = opt__fail(ctx, OPT_EINVAL, "write_npy: path is NULL");
-    if (!s)
-        s = opt__check_tensor(ctx, "write_npy: the tensor", t);
+    if (s)
+        return s;
+    if (path == NULL)
+        return opt__fail(ctx, OPT_EINVAL, "write_npy: path is NULL");
+    s = opt__check_tensor(ctx, "write_npy: the tensor", t);
     if (s)
         return s;
     beside = opt__alloc(ctx, (int64_t)strlen(path) + 5, 1);

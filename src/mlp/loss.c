@@ -4,7 +4,7 @@
  *
  * All are computed from the logits z. With a = 1 / (1 + exp(-z)), -log(a) y - log(1 - a) (1 - y) is
  * max(z, 0) - z y + log(1 + exp(-|z|)), which is finite for every finite z; the textbook form is inf * 0 once
- * a rounds to 0 or 1. Likewise -log softmax(z)_j = log sum exp(z - max z) + max z - z_j.
+ * a rounds to 0 or 1. Likewise -log softmax(z)_j = (max z - z_j) + log sum exp(z - max z).
  */
 #include <math.h>
 

@@ -61,13 +61,16 @@ static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspac
     return OPT_OK;
 }
 
-static opt_param make_param(opt_mlp *net, int i, char letter, void *value, void *grad, int ndim,
-                            const int64_t *dim)
+/* Parameter 'W' or 'b' of a layer, from 0. */
+static void set_param(opt_mlp *net, char letter, int layer, void *value, void *grad, int ndim,
+                      const int64_t *dim)
 {
-    snprintf(net->name[i], sizeof net->name[i], "%c%d", letter, i / 2 + 1);
-    return (opt_param){.name = net->name[i],
-                       .value = opt_tensor_view(net->dtype, value, ndim, dim),
-                       .grad = opt_tensor_view(net->dtype, grad, ndim, dim)};
+    const int i = 2 * layer + (letter == 'b');
+
+    snprintf(net->name[i], sizeof net->name[i], "%c%d", letter, layer + 1);
+    net->param[i] = (opt_param){.name = net->name[i],
+                                .value = opt_tensor_view(net->dtype, value, ndim, dim),
+                                .grad = opt_tensor_view(net->dtype, grad, ndim, dim)};
 }
 
 /* Points layers and parameters into the three blocks of memory. */
@@ -89,8 +92,8 @@ static void lay_out(opt_mlp *net)
         value += weights + biases;
         grad += weights + biases;
         room += 2 * OPT__MLP_CHUNK * biases;
-        net->param[2 * i] = make_param(net, 2 * i, 'W', l->w, l->dw, 2, (int64_t[]){l->out, l->in});
-        net->param[2 * i + 1] = make_param(net, 2 * i + 1, 'b', l->b, l->db, 1, (int64_t[]){l->out});
+        set_param(net, 'W', i, l->w, l->dw, 2, (int64_t[]){l->out, l->in});
+        set_param(net, 'b', i, l->b, l->db, 1, (int64_t[]){l->out});
     }
 }
 
@@ -100,11 +103,12 @@ static void initialise(opt_mlp *net, uint32_t seed)
 
     opt_rng_seed(&rng, seed);
     for (int i = 0; i < net->layers; i++) {
-        opt_tensor *w = &net->param[2 * i].value;
+        const opt_tensor w = opt_tensor_view(net->dtype, net->layer[i].w, 1,
+                                             (int64_t[]){net->layer[i].in * net->layer[i].out});
         const double scale = sqrt((net->act == OPT_RELU ? 2.0 : 1.0) / (double)net->layer[i].in);
 
-        for (int64_t k = 0, n = opt_tensor_len(w); k < n; k++)
-            opt_set(w, k, opt_rng_normal(&rng) * scale);
+        for (int64_t k = 0, n = opt_tensor_len(&w); k < n; k++)
+            opt_set(&w, k, opt_rng_normal(&rng) * scale);
     }
 }
 
@@ -269,10 +273,10 @@ opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
         return OPT_EINVAL;
     last = &net->layer[net->layers - 1];
     s = check_xy(net, x, y);
-    if (!s && mean_loss == NULL)
-        s = opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     if (s)
         return s;
+    if (mean_loss == NULL)
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     n = opt__rows(x);
     for (int64_t i = 0; i < n; i += OPT__MLP_CHUNK) {
         const int64_t rows = chunk_rows(n, i);
@@ -280,7 +284,7 @@ opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
         forward(net, opt__at(x, i * net->layer[0].in), rows);
         sum += opt__loss_sum(net->loss, net->dtype, last->a, opt__at(y, i * last->out), rows, last->out);
     }
-    *mean_loss = sum * opt__loss_factor(net->loss, last->out) / (double)n;
+    *mean_loss = sum * (opt__loss_factor(net->loss, last->out) / (double)n);
     return OPT_OK;
 }
 
@@ -293,10 +297,10 @@ opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tenso
     opt_status s = empty ? OPT_OK : check_xy(net, x, y);
     int64_t n;
 
-    if (!s && loss == NULL)
-        s = opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     if (s)
         return s;
+    if (loss == NULL)
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     n = empty ? 0 : opt__rows(x);
     factor = opt__loss_factor(net->loss, last->out) / (double)global_rows;
     memset(net->grads, 0, (size_t)net->nvalues * opt__size(net->dtype));

@@ -13,7 +13,7 @@
 
 /* Rows that go through the network together. Larger batches are taken in chunks of this many consecutive
  * rows, their gradients added in order. */
-#define OPT__MLP_CHUNK 64
+#define OPT__MLP_CHUNK INT64_C(64)
 
 typedef struct opt__layer {
     int64_t in, out;

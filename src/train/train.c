@@ -80,8 +80,7 @@ static bool blame(const loop *l, const char *what, const char *name, const opt_t
     return true;
 }
 
-/* The loss is not finite: finds the tensor that made it so. Weights come first, then data, then what follows.
- */
+/* The loss is not finite: finds the tensor that made it so. Weights come first, then data, then gradients. */
 static opt_status nonfinite_loss(const loop *l, const opt_batch *part, double loss)
 {
     const opt_params params = l->model->params;
@@ -113,7 +112,7 @@ static opt_status learn(loop *l, const opt_batch *part, double *loss)
 }
 
 /* Calls a callback, if there is one, and takes note when it says stop. */
-static opt_status report(loop *l, opt_progress_fn callback, const char *which, double last_loss)
+static opt_status report(loop *l, opt_progress_fn callback, const char *which)
 {
     const opt_batches *b = l->batches;
     opt_status s;
@@ -124,7 +123,7 @@ static opt_status report(loop *l, opt_progress_fn callback, const char *which, d
                                  .epochs = l->opts->epochs,
                                  .step = opt_optim_steps(l->optim),
                                  .loss = b->loss_sum / (double)b->loss_rows,
-                                 .last_loss = last_loss,
+                                 .last_loss = b->last_loss,
                                  .lr = opt__optim_last_lr(l->optim),
                                  .grad_norm = opt__optim_grad_norm(l->optim),
                                  .seconds = seconds_since(&l->start),
@@ -141,25 +140,27 @@ static opt_status report(loop *l, opt_progress_fn callback, const char *which, d
 static opt_status run_epoch(loop *l)
 {
     opt_batches *b = l->batches;
-    double loss = (double)NAN;
-
     while (!l->stopped) {
         opt_batch part;
+        double loss;
         opt_status s = opt_batches_next(b, &part);
 
         if (s == OPT_END)
-            return report(l, l->opts->on_epoch, "on_epoch", loss);
+            return report(l, l->opts->on_epoch, "on_epoch");
         if (s)
             return s;
+        l->ctx->message[0] = '\0'; /* a model of the caller's may fail without leaving one */
         s = learn(l, &part, &loss);
         if (s) {
             b->next = part.index; /* not learnt: to be handed out again */
             return opt__fail(l->ctx, s, "train: epoch %lld, batch %lld: %s", (long long)b->epoch,
-                             (long long)part.index + 1, opt_errmsg(l->ctx));
+                             (long long)part.index + 1,
+                             l->ctx->message[0] ? l->ctx->message : opt_strerror(s));
         }
+        b->last_loss = loss;
         b->loss_sum += loss * (double)part.global_rows;
         b->loss_rows += part.global_rows;
-        s = report(l, l->opts->on_step, "on_step", loss);
+        s = report(l, l->opts->on_step, "on_step");
         if (s)
             return s;
     }

@@ -1,0 +1,116 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# check_includes.sh SOURCE_DIR
+#
+# Fails, naming what offends, unless
+#   - modules include only those below them;
+#   - tests and examples include nothing of the library's but its public headers;
+#   - each public header compiles alone, as C11 and, where there is a compiler ($CXX or c++), as C++17.
+
+# Module: what it may include besides itself.
+layers='
+    base:
+    tensor: base
+    rng:    base
+    batch:  base tensor rng
+    optim:  base tensor
+    mlp:    base tensor rng
+    train:  base tensor rng batch optim mlp
+    data:   base tensor rng batch
+'
+
+cd "${1:?"usage: check_includes.sh SOURCE_DIR"}" || exit 2
+
+# Prints "file <header>" or "file "header"" for every #include in the files given.
+includes() {
+    grep '^[[:space:]]*#[[:space:]]*include' "$@" /dev/null |
+        sed 's/^\([^:]*\):[^<"]*\([<"][^>"]*[>"]\).*/\1 \2/'
+}
+
+library=$(find src include/opt -name '*.[ch]' -o -name '*.inc')
+programs=$(find tests examples -name '*.[ch]')
+if [ -z "$library" ] || [ -z "$programs" ]; then
+    echo "no sources in $1"
+    exit 2
+fi
+
+layers_kept() {
+    includes $library | LAYERS=$layers awk '
+        BEGIN {
+            n = split(ENVIRON["LAYERS"], word, /[ \t\n]+/)
+            for (i = 1; i <= n; i++)
+                if (word[i] ~ /:$/) {
+                    module = substr(word[i], 1, length(word[i]) - 1)
+                    known[module] = allowed[module, module] = 1
+                } else if (word[i] != "")
+                    allowed[module, word[i]] = 1
+        }
+        # src/mlp/loss.c, include/opt/mlp.h: mlp
+        function module_of(file, part) {
+            split(file, part, "/")
+            sub(/\.h$/, "", part[3])
+            return part[1] == "src" ? part[2] : part[3]
+        }
+        # "mlp/mlp.h" and <opt/mlp.h>, and among public headers "mlp.h": mlp; of the system: nothing
+        function module_included(name, public, part) {
+            gsub(/[<>"]/, "", name)
+            sub(/^opt\//, "", name)
+            if (split(name, part, "/") == 1)
+                sub(/\.h$/, "", part[1])
+            return part[1]
+        }
+        {
+            from = module_of($1)
+            to = module_included($2)
+            ours = $2 ~ /^"/ || $2 ~ /^<opt[.\/]/ || to in known
+            if (!(from in known)) {
+                print $1 " belongs to no module in the table of layers"
+                bad++
+            } else if (ours && !allowed[from, to]) {
+                print $1 " includes " $2
+                bad++
+            }
+        }
+        END { exit bad > 0 }'
+}
+
+# Theirs stand beside the file, or in examples/common or tests; of the library they may see what is public.
+programs_stay_outside() {
+    bad=0
+    while read -r file header; do
+        name=${header#?}
+        name=${name%?}
+        case $header in
+        ?opt.h? | ?opt/*) [ -f "include/$name" ] && continue ;;
+        '<'*) [ -e "src/$name" ] || continue ;;
+        *..*) ;;
+        *) [ -f "${file%/*}/$name" ] || [ -f "examples/common/$name" ] || [ -f "tests/$name" ] && continue ;;
+        esac
+        echo "$file includes $header"
+        bad=1
+    done <<EOT
+$(includes $programs)
+EOT
+    return $bad
+}
+
+# compiles_alone COMPILER ARGUMENTS...
+compiles_alone() {
+    bad=0
+    for header in include/opt.h include/opt/*.h; do
+        echo "#include <${header#include/}>" |
+            "$@" -Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude - ||
+            { echo "$header does not compile alone with $*"; bad=1; }
+    done
+    return $bad
+}
+
+status=0
+layers_kept || status=1
+programs_stay_outside || status=1
+compiles_alone "${CC:-cc}" -std=c11 -x c || status=1
+if command -v "${CXX:-c++}" >/dev/null; then
+    compiles_alone "${CXX:-c++}" -std=c++17 -x c++ || status=1
+fi
+exit $status

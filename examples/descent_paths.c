@@ -172,9 +172,10 @@ static contour_grid make_map(const data *d)
 /* Level lines, each three times as high above the minimum as the one inside it. */
 static void draw_levels(plot *p, const data *d, const contour_grid *map, const double *minimum)
 {
-    double lowest = loss_at(d, minimum[0], minimum[1]), height = 0.004;
-    for (int i = 0; i < 6; i++, height *= 3)
-        contour_draw(p, map, lowest + height, "fill=\"none\" stroke=\"#a8a8a8\"");
+    const double height[] = {0.004, 0.012, 0.036, 0.108, 0.324, 0.972};
+    double lowest = loss_at(d, minimum[0], minimum[1]);
+    for (int i = 0; i < 6; i++)
+        contour_draw(p, map, lowest + height[i], "fill=\"none\" stroke=\"#a8a8a8\"");
 }
 
 static void draw_way(plot *p, int which, const path *way, const double *minimum)

@@ -28,6 +28,9 @@ void support_assert_fails(const opt_ctx *ctx, opt_status s, opt_status status, c
                           const char *what, const char *file, int line);
 
 /* Reads tests/golden/<name>, a printf format; to be freed with opt_tensor_free. */
+#if defined(__GNUC__)
+__attribute__((__format__(__printf__, 2, 3)))
+#endif
 opt_tensor golden(opt_ctx *ctx, const char *name, ...);
 
 /* The largest |a - b| over all elements, compared in row-major order; the lengths must agree. NaN counts as

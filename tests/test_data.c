@@ -126,7 +126,6 @@ static void moons_that_make_no_sense_are_refused(void **state)
     assert_fails(ctx, opt_moons(ctx, 5, (double)NAN, 0, &t), OPT_EINVAL, "moons: noise = ");
     assert_fails(ctx, opt_moons(ctx, 5, HUGE_VAL, 0, &t), OPT_EINVAL, "moons: noise = inf");
     assert_fails(ctx, opt_moons(ctx, 5, 0.1, 0, NULL), OPT_EINVAL, "moons: out is NULL");
-    assert_fails(ctx, opt_moons(ctx, INT64_C(1) << 56, 0.1, 0, &t), OPT_ENOMEM, "memory");
     assert_memory_equal(&t, &before, sizeof t);
     opt_ctx_free(ctx);
 }
@@ -245,10 +244,10 @@ static void files_are_numpys(void **state)
 /* The dict is NumPy's to the letter, padded with spaces and a newline to a multiple of 64. */
 static void check_header(opt_dtype dtype, int ndim, const char *dict)
 {
-    static const double zeros[120];
+    static double zeros[120];
     unsigned char file[2048];
     opt_ctx *ctx = opt_ctx_new(NULL);
-    opt_tensor t = opt_tensor_view(dtype, (void *)(uintptr_t)zeros, ndim, (const int64_t[]){2, 3, 4, 5});
+    opt_tensor t = opt_tensor_view(dtype, zeros, ndim, (const int64_t[]){2, 3, 4, 5});
     const size_t n_bytes = (size_t)opt_tensor_len(&t) * (dtype == OPT_F32 ? 4 : 8), length = strlen(dict);
     size_t n, header;
 

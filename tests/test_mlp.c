@@ -106,7 +106,7 @@ static void parameters_lie_end_to_end(void **state)
     for (int d = 0; d < 2; d++) {
         const size_t bytes = dtypes[d] == OPT_F32 ? sizeof(float) : sizeof(double);
         problem p;
-        char name[4], *value, *grad;
+        char name[16], *value, *grad;
 
         problem_new(&p, *state, &(opt_mlp_opts){.size = {3, 4, 1, 2}, .dtype = dtypes[d]}, 1);
         assert_int_equal(params_of(&p).n, 6);

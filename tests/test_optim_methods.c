@@ -326,8 +326,7 @@ static void check_trajectory(opt_ctx *ctx, const trajectory *c)
     int next = 0;
 
     assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 1, &n, &p.grad));
-    assert_ok(ctx, opt_optim_new(ctx, c->method, c->hyper, &c->opts,
-                                 (opt_params){&p, 1}, &o));
+    assert_ok(ctx, opt_optim_new(ctx, c->method, c->hyper, &c->opts, (opt_params){&p, 1}, &o));
     for (int64_t t = 1; t <= grads.dim[0]; t++) {
         memcpy(p.grad.data, opt_tensor_rows(&grads, t - 1, 1).data, (size_t)n * sizeof(double));
         assert_ok(ctx, opt_optim_step(o));

@@ -172,6 +172,38 @@ static void grad_norm_is_that_of_the_step_before_clipping(void **state)
     job_free(&j);
 }
 
+static opt_status record(const opt_progress *p, void *ud)
+{
+    trace *t = ud;
+
+    t->at[t->n++] = *p;
+    return OPT_OK;
+}
+
+/* Each is told what it is told beside the other. */
+static void either_callback_may_be_left_out(void **state)
+{
+    for (int epochs_only = 0; epochs_only < 2; epochs_only++) {
+        trace both = {0}, expected = {0}, t = {0};
+        const opt_train_opts opts = {.epochs = 2,
+                                     .on_epoch = epochs_only ? record : NULL,
+                                     .on_step = epochs_only ? NULL : record,
+                                     .ud = &t};
+        job j, k;
+
+        job_new(&j, *state, &opt_adam, NULL, NULL);
+        job_new(&k, *state, &opt_adam, NULL, NULL);
+        assert_ok(j.p.ctx, job_train(&j, 2, &both));
+        assert_ok(k.p.ctx, opt_train(k.p.ctx, &k.model, k.optim, k.batches, &opts));
+        for (int i = 0; i < both.n; i++)
+            if ((i % 4 == 3) == epochs_only) /* three steps, then the epoch's end */
+                expected.at[expected.n++] = both.at[i];
+        assert_true(same_trace(&t, &expected));
+        job_free(&j);
+        job_free(&k);
+    }
+}
+
 /* ---- What is done ---------------------------------------------------------------------------------------
  */
 
@@ -411,6 +443,7 @@ int main(void)
         TEST(losses_are_means_over_examples),
         TEST(a_dropped_batch_is_not_in_the_mean),
         TEST(grad_norm_is_that_of_the_step_before_clipping),
+        TEST(either_callback_may_be_left_out),
         TEST(training_is_the_loop_written_out),
         TEST(batches_of_one_row_and_of_all_lower_the_loss),
         TEST(two_runs_give_the_same_bits),

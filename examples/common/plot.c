@@ -84,11 +84,11 @@ static void draw_ticks(const plot *p, const plot_axis *axis, int most,
 {
     double step = plot_tick_step(axis->min, axis->max, most);
     int decimals = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
-    /* Counted in steps: adding up would let rounding errors grow, and show 0 as -0.0. */
-    double first = ceil(axis->min / step - 1e-9), last = floor(axis->max / step + 1e-9);
-    for (double i = first; i <= last; i++) {
+    /* Counted in steps: adding up would let rounding errors grow. */
+    int first = (int)ceil(axis->min / step - 1e-9), last = (int)floor(axis->max / step + 1e-9);
+    for (int i = first; i <= last; i++) {
         char label[32];
-        snprintf(label, sizeof label, "%.*f", decimals, i == 0 ? 0.0 : i * step);
+        snprintf(label, sizeof label, "%.*f", decimals, i * step);
         draw(p, i * step, label);
     }
 }

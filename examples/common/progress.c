@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L /* isatty, fileno */
+#define _POSIX_C_SOURCE 200809L /* isatty, fileno; NOLINT: reserved, and meant to be defined */
 #endif
 #include "progress.h"
 

@@ -106,9 +106,10 @@ void opt_rng_permutation(opt_rng *r, int64_t n, int64_t *out)
 {
     for (int64_t i = 0; i < n; i++)
         out[i] = i;
-    for (int64_t i = n - 1; i > 0; i--) {
-        const int64_t j = (int64_t)bounded(r, (uint64_t)i), swapped = out[i];
-        out[i] = out[j];
+    for (int64_t left = n; left > 1; left--) {
+        const int64_t last = left - 1;
+        const int64_t j = (int64_t)bounded(r, (uint64_t)last), swapped = out[last];
+        out[last] = out[j];
         out[j] = swapped;
     }
 }

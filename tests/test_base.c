@@ -201,6 +201,7 @@ static void options_out_of_range_make_a_context_that_refuses(void **state)
         {{.comm = {.rank = 2, .size = 2, .sum = no_sum}}, "context: comm.rank = 2 is outside [0, 2)"},
         {{.comm = {.rank = -1, .size = 2, .sum = no_sum}}, "context: comm.rank = -1 is outside [0, 2)"},
         {{.comm = {.rank = 1, .size = 1}}, "context: comm.rank = 1 is outside [0, 1)"},
+        {{.comm = {.rank = 1}}, "context: comm.rank = 1 is outside [0, 1)"},
     };
 
     (void)state;

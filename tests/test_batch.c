@@ -225,7 +225,7 @@ static void tables_may_have_any_number_of_dimensions(void **state)
             assert_ok(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = 2, .in_order = true},
                                            &batches));
             assert_ok(ctx, opt_batches_begin(batches, 1));
-            for (int k = 0; k < 3; k++) {
+            for (int64_t k = 0; k < 3; k++) {
                 const int64_t n = k == 2 ? 1 : 2;
 
                 assert_ok(ctx, opt_batches_next(batches, &b));

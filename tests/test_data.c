@@ -2,10 +2,15 @@
  *
  * The two moons, and arrays in .npy files that are whole. Broken ones are in test_data_broken.c.
  */
+#define _POSIX_C_SOURCE 200809L /* symlink; NOLINT: reserved, and meant to be defined */
+
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __linux__
+#include <unistd.h>
+#endif
 
 #include "support.h"
 
@@ -292,21 +297,49 @@ static void writing_replaces_what_was_there(void **state)
     opt_ctx_free(ctx);
 }
 
+#ifdef __linux__
+/* Where every write finds the disk full. A small array fails when the file is closed, a large one before. */
+static void a_full_disk_leaves_what_was_there(void **state)
+{
+    static double zeros[10000];
+    const int64_t lengths[] = {1, 10000};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    unsigned char left[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const opt_tensor t = opt_tensor_view(OPT_F64, zeros, 1, &lengths[i]);
+
+        spill(FILE_NAME, "x", 1);
+        assert_int_equal(symlink("/dev/full", FILE_NAME ".tmp"), 0);
+        assert_fails(ctx, opt_write_npy(ctx, FILE_NAME, &t), OPT_EIO, FILE_NAME);
+        assert_int_equal(slurp(FILE_NAME, left, sizeof left), 1);
+        assert_int_equal(left[0], 'x');
+        assert_int_not_equal(remove(FILE_NAME ".tmp"), 0); /* the library has */
+    }
+    remove(FILE_NAME);
+    opt_ctx_free(ctx);
+}
+#endif
+
 /* ---- What others may have written ---------------------------------------------------------------------- */
 
 /* Reads a file made of this dict and these elements, in version 1 to 3. */
 static opt_tensor read_made(opt_ctx *ctx, int version, const char *dict, const void *elements, size_t n)
 {
     const size_t length = strlen(dict), start = version == 1 ? 10 : 12;
-    unsigned char file[1024] = "\x93NUMPY";
+    unsigned char header[12] = "\x93NUMPY";
+    FILE *f = fopen(FILE_NAME, "wb");
     opt_tensor t = {0};
 
-    file[6] = (unsigned char)version;
-    file[8] = (unsigned char)(length & 255);
-    file[9] = (unsigned char)(length >> 8);
-    memcpy(file + start, dict, length);
-    memcpy(file + start + length, elements, n);
-    spill(FILE_NAME, file, start + length + n);
+    header[6] = (unsigned char)version;
+    header[8] = (unsigned char)(length & 255);
+    header[9] = (unsigned char)(length >> 8);
+    assert_non_null(f);
+    assert_int_equal(fwrite(header, 1, start, f), start);
+    assert_int_equal(fwrite(dict, 1, length, f), length);
+    assert_int_equal(fwrite(elements, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
     assert_ok(ctx, opt_read_npy(ctx, FILE_NAME, &t));
     remove(FILE_NAME);
     return t;
@@ -386,10 +419,14 @@ int main(void)
         cmocka_unit_test(files_are_numpys),
         cmocka_unit_test(headers_are_numpys),
         cmocka_unit_test(writing_replaces_what_was_there),
+#ifdef __linux__
+        cmocka_unit_test(a_full_disk_leaves_what_was_there),
+#endif
         cmocka_unit_test(integers_of_any_width_are_exact),
         cmocka_unit_test(headers_may_be_laid_out_otherwise),
     };
 
     remove(FILE_NAME);
+    remove(FILE_NAME ".tmp");
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
 }

@@ -33,8 +33,7 @@ static double grad_of(const problem *p)
     return loss;
 }
 
-/* ---- First weights --------------------------------------------------------------------------------------
- */
+/* ---- First weights ------------------------------------------------------------------------------------- */
 
 static void first_weights_are_the_courses(void **state)
 {
@@ -130,8 +129,7 @@ static void parameters_lie_end_to_end(void **state)
     }
 }
 
-/* ---- Gradients ------------------------------------------------------------------------------------------
- */
+/* ---- Gradients ----------------------------------------------------------------------------------------- */
 
 static void first_gradient_is_the_courses(void **state)
 {

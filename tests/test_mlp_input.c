@@ -11,8 +11,7 @@
 
 enum { ROWS = 70, INPUTS = 3, OUTPUTS = 2, VALUES = 3 * 4 + 4 + 4 * 2 + 2 };
 
-/* ---- Options --------------------------------------------------------------------------------------------
- */
+/* ---- Options ------------------------------------------------------------------------------------------- */
 
 static void options_out_of_range_are_refused_by_name(void **state)
 {
@@ -116,8 +115,7 @@ static void a_context_with_bad_options_refuses(void **state)
     opt_ctx_free(ctx);
 }
 
-/* ---- Data -----------------------------------------------------------------------------------------------
- */
+/* ---- Data ---------------------------------------------------------------------------------------------- */
 
 /* Fails unless loss and grad both refuse these data, and leave weights, gradients and loss as they are. */
 static void assert_refused(const problem *p, const opt_tensor *x, const opt_tensor *y, opt_status status,

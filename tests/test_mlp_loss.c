@@ -53,8 +53,7 @@ static double bias_gradient(const logits *p, int64_t j)
     return opt_get(&opt_mlp_params(p->net).at[1].grad, j);
 }
 
-/* ---- Closed forms ---------------------------------------------------------------------------------------
- */
+/* ---- Closed forms -------------------------------------------------------------------------------------- */
 
 /* The cross-entropy of one logit as the notebook writes it. */
 static double textbook_bce(double z, double y)
@@ -172,8 +171,7 @@ static void loss_and_grad_give_the_same_loss(void **state)
     }
 }
 
-/* ---- Extremes -------------------------------------------------------------------------------------------
- */
+/* ---- Extremes ------------------------------------------------------------------------------------------ */
 
 /* Where the notebook's formula is inf * 0 or inf, the loss is |z| or 0, and its gradient a - y. */
 static void bce_is_exact_for_logits_of_10000(void **state)
@@ -298,8 +296,7 @@ static void an_infinite_logit_never_gives_a_finite_loss(void **state)
             }
 }
 
-/* ---- One row at a time ----------------------------------------------------------------------------------
- */
+/* ---- One row at a time --------------------------------------------------------------------------------- */
 
 static void predict(problem *p, const opt_tensor *x, opt_tensor *out)
 {

@@ -140,8 +140,7 @@ static void opt_zero_turns_an_option_off(void **state)
         gradient);
 }
 
-/* ---- Not finite -----------------------------------------------------------------------------------------
- */
+/* ---- Not finite ---------------------------------------------------------------------------------------- */
 
 static void check_refused(double bad, bool clip_norm)
 {
@@ -222,8 +221,7 @@ static void clips_a_gradient_whose_squares_overflow(void **state)
     fixture_free(&f);
 }
 
-/* ---- Learning rate --------------------------------------------------------------------------------------
- */
+/* ---- Learning rate ------------------------------------------------------------------------------------- */
 
 /* Records t, gives lr0 * (t + 1). */
 static double growing(double lr0, int64_t t, const void *arg)
@@ -272,112 +270,7 @@ static void rates_that_make_no_sense_end_in_a_status(void **state)
     fixture_free(&f);
 }
 
-/* ---- Layout ---------------------------------------------------------------------------------------------
- */
-
-/* The same 9001 elements as one parameter, as many that lie end to end, and as many that do not. */
-static void how_parameters_lie_in_memory_does_not_matter(void **state)
-{
-    enum { N = 9001, PARTS = 7 };
-    static double w[3][2 * N], g[3][2 * N];
-    static const int cut[PARTS + 1] = {0, 1, 4, 4096, 4097, 5000, 8999, N};
-    const opt_optim_opts opts = {.lr = 0.01, .clip_value = 0.5, .l2 = 0.1, .weight_decay = 0.2};
-    opt_ctx *ctx = opt_ctx_new(NULL);
-
-    (void)state;
-    for (int layout = 0; layout < 3; layout++) {
-        const int parts = layout == 0 ? 1 : PARTS, gap = layout == 2 ? 3 : 0;
-        opt_param p[PARTS];
-        char names[PARTS][16];
-        opt_optim *o;
-
-        for (int k = 0; k < parts; k++) {
-            const int from = layout == 0 ? 0 : cut[k], to = layout == 0 ? N : cut[k + 1];
-            double *const wk = w[layout] + from + k * gap, *const gk = g[layout] + from + k * gap;
-
-            snprintf(names[k], sizeof names[k], "p%d", k);
-            p[k] = (opt_param){names[k], wrap(wk, to - from), wrap(gk, to - from), false};
-            for (int i = from; i < to; i++) {
-                wk[i - from] = sin(i);
-                gk[i - from] = cos(3 * i);
-            }
-        }
-        assert_ok(ctx, opt_optim_new(ctx, &opt_adam, NULL, &opts, (opt_params){p, parts}, &o));
-        for (int t = 0; t < 3; t++)
-            assert_ok(ctx, opt_optim_step(o));
-        for (int k = 0; layout > 0 && k < parts; k++)
-            assert_memory_equal(p[k].value.data, w[0] + cut[k],
-                                (size_t)(cut[k + 1] - cut[k]) * sizeof(double));
-        opt_optim_free(o);
-    }
-    opt_ctx_free(ctx);
-}
-
-static void dtypes_may_be_mixed(void **state)
-{
-    float wf[3] = {1, 2, 3}, gf[3] = {1, 1, 1};
-    double wd[2] = {1, 2}, gd[2] = {1, 1};
-    opt_param p[] = {{"f", opt_tensor_view(OPT_F32, wf, 1, (int64_t[]){3}),
-                      opt_tensor_view(OPT_F32, gf, 1, (int64_t[]){3}), false},
-                     {"d", wrap(wd, 2), wrap(gd, 2), false}};
-    opt_ctx *ctx = opt_ctx_new(NULL);
-    opt_optim *o;
-
-    (void)state;
-    assert_ok(ctx, opt_optim_new(ctx, &opt_adam, NULL, &(opt_optim_opts){.lr = 0.5}, (opt_params){p, 2}, &o));
-    assert_ok(ctx, opt_optim_step(o));
-    for (int i = 0; i < 3; i++)
-        assert_close((double)wf[i], i + 0.5, 1e-6);
-    for (int i = 0; i < 2; i++)
-        assert_close(wd[i], i + 0.5, 1e-7);
-    assert_int_equal((uintptr_t)opt_optim_slot(o, 1, "m")->data % sizeof(double), 0);
-    opt_optim_free(o);
-    opt_ctx_free(ctx);
-}
-
-/* Sets the last element of w to the number of dimensions it sees. */
-static int whole_calls;
-static opt_status whole_update(const opt_update *u)
-{
-    whole_calls++;
-    opt_set(&u->w, 4999, u->w.ndim);
-    assert_int_equal(u->g.ndim, 2);
-    assert_int_equal(u->slot[0].ndim, 2);
-    assert_close(opt_get(&u->g, 4999), 0.5, 0);
-    return OPT_OK;
-}
-
-/* A method that needs the parameter as it is gets it undivided, clipped all the same. */
-static void whole_tensor_methods_get_whole_tensors(void **state)
-{
-    const opt_method whole = {.name = "whole", .slot = {"s"}, .whole_tensor = true, .update = whole_update};
-    const int64_t dim[] = {50, 100};
-    opt_ctx *ctx = opt_ctx_new(NULL);
-    opt_param p[2] = {{.name = "a"}, {.name = "b"}};
-    opt_optim *o;
-
-    (void)state;
-    for (int i = 0; i < 2; i++) {
-        assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 2, dim, &p[i].value));
-        assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 2, dim, &p[i].grad));
-        opt_tensor_fill(&p[i].grad, 7);
-    }
-    whole_calls = 0;
-    assert_ok(ctx, opt_optim_new(ctx, &whole, NULL, &(opt_optim_opts){.lr = 1, .clip_value = 0.5},
-                                 (opt_params){p, 2}, &o));
-    assert_ok(ctx, opt_optim_step(o));
-    assert_int_equal(whole_calls, 2);
-    assert_close(opt_get(&p[1].value, 4999), 2, 0);
-    opt_optim_free(o);
-    for (int i = 0; i < 2; i++) {
-        opt_tensor_free(ctx, &p[i].value);
-        opt_tensor_free(ctx, &p[i].grad);
-    }
-    opt_ctx_free(ctx);
-}
-
-/* ---- Ranks ----------------------------------------------------------------------------------------------
- */
+/* ---- Ranks --------------------------------------------------------------------------------------------- */
 
 /* Stands for two ranks with the same gradients. */
 static opt_status doubled(void *ud, void *buf, size_t n, opt_dtype t)
@@ -458,9 +351,6 @@ int main(void)
         cmocka_unit_test(clips_a_gradient_whose_squares_overflow),
         cmocka_unit_test(the_schedule_sees_steps_done),
         cmocka_unit_test(rates_that_make_no_sense_end_in_a_status),
-        cmocka_unit_test(how_parameters_lie_in_memory_does_not_matter),
-        cmocka_unit_test(dtypes_may_be_mixed),
-        cmocka_unit_test(whole_tensor_methods_get_whole_tensors),
         cmocka_unit_test(gradients_are_summed_over_ranks),
         cmocka_unit_test(steps_do_not_allocate),
     };

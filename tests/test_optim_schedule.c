@@ -55,8 +55,7 @@ static void cosine_without_warm_up_or_length(void **state)
                  0);
 }
 
-/* ---- Gradient check -------------------------------------------------------------------------------------
- */
+/* ---- Gradient check ------------------------------------------------------------------------------------ */
 
 /* f = sum_i (i + 1) sin(w_i) over two parameters. */
 typedef struct waves {

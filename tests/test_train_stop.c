@@ -53,8 +53,7 @@ static void assert_state(const job *j, const snapshot *expected)
     assert_memory_equal(&s, expected, sizeof s);
 }
 
-/* ---- Callbacks ------------------------------------------------------------------------------------------
- */
+/* ---- Callbacks ----------------------------------------------------------------------------------------- */
 
 /* Stops where t says, which must be after so many steps, and goes on to the end. */
 static void stop_then_go_on(opt_ctx *ctx, const opt_method *method, trace t, int64_t steps)
@@ -163,8 +162,7 @@ static void epochs_already_done_are_not_done_again(void **state)
     job_free(&j);
 }
 
-/* ---- Not finite -----------------------------------------------------------------------------------------
- */
+/* ---- Not finite ---------------------------------------------------------------------------------------- */
 
 /* Trains with *where set to `poison` from the start of epoch 2; in the given order rows 4 to 7 are batch 2.
  * The refused step must leave no trace, and the run, mended, must take the same batch again. */
@@ -278,8 +276,7 @@ static void a_models_loss_that_is_not_finite_is_named(void **state)
                     "train: epoch 2, batch 2: the gradient of b1 is nan in element 2");
 }
 
-/* ---- Other errors ---------------------------------------------------------------------------------------
- */
+/* ---- Other errors -------------------------------------------------------------------------------------- */
 
 static void an_error_of_the_model_is_passed_on(void **state)
 {
@@ -367,13 +364,14 @@ static void arguments_that_make_no_sense_are_refused(void **state)
 {
     const opt_train_opts one = {.epochs = 1}, none = {0}, negative = {.epochs = -1};
     const char *const other = "train: the optimizer was made for other parameters than the model's";
-    opt_ctx *ctx = *state;
+    opt_ctx *ctx = *state, *second = opt_ctx_new(NULL);
     opt_model no_grad, no_params, fewer;
     snapshot before;
-    job j, k;
+    job j, k, foreign;
 
     job_new(&j, ctx, &opt_gd, NULL, NULL);
     job_new(&k, ctx, &opt_gd, NULL, NULL);
+    job_new(&foreign, second, &opt_gd, NULL, NULL);
     before = job_snapshot(&j);
     no_grad = no_params = fewer = j.model;
     no_grad.grad = NULL;
@@ -388,12 +386,17 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     assert_fails(ctx, opt_train(ctx, &no_params, j.optim, j.batches, &one), OPT_EINVAL, "no parameters");
     assert_fails(ctx, opt_train(ctx, &fewer, j.optim, j.batches, &one), OPT_EINVAL, other);
     assert_fails(ctx, opt_train(ctx, &k.model, j.optim, j.batches, &one), OPT_EINVAL, other);
+    assert_fails(ctx, opt_train(ctx, &foreign.model, foreign.optim, j.batches, &one), OPT_EINVAL, other);
+    assert_fails(ctx, opt_train(ctx, &j.model, j.optim, foreign.batches, &one), OPT_EINVAL,
+                 "the batches were made by another context");
     assert_fails(ctx, opt_train(ctx, &j.model, j.optim, j.batches, &none), OPT_EINVAL, "epochs = 0 is below");
     assert_fails(ctx, opt_train(ctx, &j.model, j.optim, j.batches, &negative), OPT_EINVAL, "epochs = -1 is");
     assert_null(opt_mlp_model(NULL).grad);
     assert_state(&j, &before);
     job_free(&j);
     job_free(&k);
+    job_free(&foreign);
+    opt_ctx_free(second);
 }
 
 static void data_that_do_not_fit_the_network_are_refused(void **state)

@@ -53,7 +53,8 @@ opt_params opt_mlp_params(opt_mlp *net);
 opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out);
 
 /* *mean_loss <- the loss above for x [n, inputs] and y [n, outputs]. OPT_EINVAL for labels that the loss does
- * not know, naming the row; OPT_ESHAPE, OPT_EDTYPE. An infinite or NaN input gives a loss that shows it. */
+ * not know, naming the row; OPT_ESHAPE, OPT_EDTYPE. A NaN in x gives a NaN
+ * loss; an infinite one may be lost in a unit that saturates, and then shows in the gradient. */
 opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss);
 
 /* The same, and overwrites the gradients of the parameters with those of *mean_loss. */

@@ -17,7 +17,8 @@ extern "C" {
  *
  * grad overwrites the gradients of params with this part's share of the batch mean, the sum over its rows
  * divided by part->global_rows, and sets *loss to the loss's share likewise. With one rank that is plainly
- * the batch's mean. It must cope with a part of no rows (data NULL) if there are several ranks. */
+ * the batch's mean. It must cope with a part of no rows (data NULL) if there are several ranks.
+ * Any status but OPT_OK ends training with it. */
 typedef struct opt_model {
     void *self;
     opt_params params;
@@ -53,8 +54,8 @@ opt_model opt_mlp_model(opt_mlp *net);
  *
  * A loss or gradient that is not finite ends training with OPT_ENONFINITE before the step; the message names
  * the tensor, epoch and batch, and the weights are those of the step before. OPT_EINVAL when epochs is below
- * 1 or the optimizer was made for other parameters than the model's. Errors of the source, model and
- * optimizer are passed on. Allocates nothing. */
+ * 1, the optimizer was made for other parameters than the model's, or the objects by another context than
+ * ctx. Errors of the source, model and optimizer are passed on. Allocates nothing. */
 opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt_batches *batches,
                      const opt_train_opts *opts);
 

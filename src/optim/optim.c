@@ -434,9 +434,9 @@ double opt__optim_last_lr(const opt_optim *o)
     return o->last_lr;
 }
 
-bool opt__optim_updates(const opt_optim *o, opt_params params)
+bool opt__optim_updates(const opt_optim *o, const opt_ctx *ctx, opt_params params)
 {
-    if (params.n != o->nparams)
+    if (o->ctx != ctx || params.n != o->nparams)
         return false;
     for (int p = 0; p < params.n; p++)
         if (params.at[p].value.data != o->params[p].value.data ||

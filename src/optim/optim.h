@@ -13,7 +13,7 @@ double opt__optim_grad_norm(const opt_optim *o);
 /* The rate the last step used. */
 double opt__optim_last_lr(const opt_optim *o);
 
-/* Whether o updates exactly these parameters: as many, in the same memory. */
-bool opt__optim_updates(const opt_optim *o, opt_params params);
+/* Whether o was made with ctx for exactly these parameters: as many, in the same memory. */
+bool opt__optim_updates(const opt_optim *o, const opt_ctx *ctx, opt_params params);
 
 #endif

@@ -62,9 +62,12 @@ static opt_status check_arguments(opt_ctx *ctx, const opt_model *model, const op
     s = opt__check_params(ctx, "train", model->params);
     if (s)
         return s;
-    if (!opt__optim_updates(optim, model->params))
-        return opt__fail(ctx, OPT_EINVAL,
-                         "train: the optimizer was made for other parameters than the model's");
+    if (!opt__optim_updates(optim, ctx, model->params))
+        return opt__fail(
+            ctx, OPT_EINVAL,
+            "train: the optimizer was made for other parameters than the model's, or by another context");
+    if (batches->ctx != ctx)
+        return opt__fail(ctx, OPT_EINVAL, "train: the batches were made by another context");
     return OPT_OK;
 }
 

@@ -338,6 +338,8 @@ static void tables_that_do_not_fit_are_refused(void **state)
     (void)state;
     check_table(NULL, OPT_EINVAL, "the table is NULL");
     check_table(&(opt_table){.y = x}, OPT_EINVAL, "the table's x has no data");
+    check_table(&(opt_table){opt_tensor_view(OPT_F64, a, 2, three), x}, OPT_ESHAPE,
+                "x is [3, 4] and y [4, 3]");
     check_table(&(opt_table){x, opt_tensor_view(OPT_F64, a, 2, three)}, OPT_ESHAPE,
                 "x is [4, 3] and y [3, 4]");
     check_table(&(opt_table){x, opt_tensor_view(OPT_F32, a, 1, dim)}, OPT_EDTYPE, "x is f64 and y f32");

@@ -307,7 +307,7 @@ static void integers_that_do_not_fit_are_refused(void **state)
 {
     static const struct {
         const char *descr;
-        unsigned char last[8];
+        unsigned char bits[8];
     } cases[] = {
         {"<i8", {1, 0, 0, 0, 0, 0, 0x20, 0}},                      /* 2^53 + 1 */
         {"<i8", {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xdf, 0xff}}, /* -2^53 - 1 */
@@ -315,17 +315,20 @@ static void integers_that_do_not_fit_are_refused(void **state)
         {"<u8", {1, 0, 0, 0, 0, 0, 0x20, 0}},                      /* 2^53 + 1 */
         {"<u8", {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}, /* 2^64 - 1 */
     };
+    enum { N = 700 };
     char dict[128];
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        for (size_t n = 1; n <= 700; n += 233) { /* the last element in the first or in a later buffer */
+        for (size_t at = 0; at < N; at += 233) { /* first, last and in between */
             file f;
 
-            snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu,), }",
-                     cases[i].descr, n);
-            f = file_of(dict, 8 * n);
-            memcpy(f.bytes + f.n - 8, cases[i].last, 8);
+            snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%d,), }",
+                     cases[i].descr, N);
+            f = file_of(dict, 8 * (size_t)N);
+            memcpy(f.bytes + f.n - 8 * (N - at), cases[i].bits, 8);
+            if (cases[i].descr[1] == 'i' && at < N - 1) /* -1 next: one that fits does not make up for it */
+                memset(f.bytes + f.n - 8 * (N - at - 1), 0xff, 8);
             check_refused(&f, "is beyond 2^53");
         }
 }

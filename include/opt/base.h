@@ -52,10 +52,20 @@ typedef struct opt_comm {
     void *ud;
 } opt_comm;
 
+/* Which instructions the inner loops use. Results do not depend on it, to the last bit; speed does. */
+typedef enum opt_isa {
+    OPT_ISA_BEST = 0, /* the best that the machine has */
+    OPT_ISA_BASELINE, /* what every machine of this architecture has: SSE2 on x86-64, NEON on arm64 */
+    OPT_ISA_AVX2,
+    OPT_ISA_AVX512, /* F, VL and DQ */
+    OPT_ISA_NEON
+} opt_isa;
+
 typedef struct opt_ctx_opts {
     opt_allocator allocator; /* {0}: malloc and free */
     int threads;             /* at most; 0: one. Results do not depend on it. This version uses one */
     opt_comm comm;           /* {0}: alone */
+    opt_isa isa;             /* one that the machine lacks counts as out of range */
 } opt_ctx_opts;
 
 /* A context holds the allocator and the last error message. Use it, and the objects made with it, from one

@@ -50,7 +50,8 @@ typedef struct opt_batch {
 
 typedef struct opt_batches opt_batches;
 
-/* A source over *table, which must outlive it, tensors included. opt_batches_new checks the table. */
+/* A source over *table, which must outlive it, tensors included. opt_batches_new checks the table as it then
+ * is; after that its tensors may change their elements, not their shapes. */
 opt_source opt_source_table(const opt_table *table);
 
 /* opts may be NULL. The source is copied; its ud must outlive *out. Takes all memory: one batch and

@@ -14,11 +14,12 @@ extern "C" {
 /* Two interleaving half circles with normal noise of deviation `noise`: x [n, 2] and y [n, 1] (0 outer, 1
  * inner), f64. Equal to scikit-learn's make_moons(n, noise=noise) after np.random.seed(seed). Release both
  * tensors with opt_tensor_free. OPT_EINVAL for n below 1 or a noise that is negative or not finite;
- * OPT_ENOMEM. */
+ * OPT_ESHAPE when the size overflows; OPT_ENOMEM. */
 opt_status opt_moons(opt_ctx *ctx, int64_t n, double noise, uint32_t seed, opt_table *out);
 
 /* Reads NumPy's .npy format (version 1 to 3, little-endian, C order): <f4 as OPT_F32, <f8 as OPT_F64, and
- * booleans and integers of any width as OPT_F64, provided that every value fits exactly. OPT_EIO when the
+ * booleans and integers of any width as OPT_F64, provided that
+ * no magnitude is above 2^53. OPT_EIO when the
  * file cannot be read, OPT_EFORMAT naming what is wrong with it; it allocates no more than the file's size
  * warrants. Release *out with opt_tensor_free. */
 opt_status opt_read_npy(opt_ctx *ctx, const char *path, opt_tensor *out);

@@ -70,7 +70,7 @@ void opt_set(const opt_tensor *t, int64_t i, double x);
 /* c <- op(a) op(b) + beta c, where op transposes when ta or tb is set. op(a) is [m, k], op(b) [k, n], c [m,
  * n]; all of one dtype. beta 0 ignores what c held. Each element starts from beta c and adds its k products
  * in order, multiply then add, whatever the machine. c must not overlap a or b. OPT_ESHAPE, OPT_EDTYPE,
- * OPT_EINVAL (overlap, beta not finite). */
+ * OPT_EINVAL (overlap, beta not finite in that dtype). */
 opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const opt_tensor *b, double beta,
                       opt_tensor *c);
 

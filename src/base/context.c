@@ -28,7 +28,7 @@ static void *default_alloc(void *ud, void *p, size_t old_size, size_t new_size)
     return malloc(new_size);
 }
 
-static void check_options(opt_ctx *ctx)
+static void check_options(opt_ctx *ctx, opt_isa isa)
 {
     const opt_comm *c = &ctx->comm;
 
@@ -41,6 +41,8 @@ static void check_options(opt_ctx *ctx)
             opt__fail(ctx, OPT_EINVAL, "context: comm.rank = %d is outside [0, %d)", c->rank, c->size);
     else if (c->size > 1 && c->sum == NULL)
         ctx->status = opt__fail(ctx, OPT_EINVAL, "context: comm.sum is NULL with %d ranks", c->size);
+    else if (ctx->kernels == NULL)
+        ctx->status = opt__fail(ctx, OPT_EINVAL, "context: isa = %d is not of this machine", (int)isa);
 }
 
 opt_ctx *opt_ctx_new(const opt_ctx_opts *opts)
@@ -54,11 +56,12 @@ opt_ctx *opt_ctx_new(const opt_ctx_opts *opts)
     if (ctx == NULL)
         return NULL;
     *ctx = (opt_ctx){.allocator = given.allocator, .threads = given.threads, .comm = given.comm};
+    ctx->kernels = opt__kernels_for(given.isa);
     if (ctx->threads == 0)
         ctx->threads = 1;
     if (ctx->comm.size == 0)
         ctx->comm.size = 1;
-    check_options(ctx);
+    check_options(ctx, given.isa);
     return ctx;
 }
 

@@ -8,6 +8,8 @@
 
 #include <opt/base.h>
 
+#include "kernel/kernels.h"
+
 #if defined(__GNUC__)
 #define OPT__PRINTF(string, first) __attribute__((__format__(__printf__, string, first)))
 #else
@@ -18,12 +20,19 @@ struct opt_ctx {
     opt_allocator allocator;
     int threads;
     opt_comm comm;
+    const opt__kernels *kernels; /* f32's and f64's */
     opt_status status; /* not OPT_OK: the context was made with bad options, and every call says so */
     char message[512];
 };
 
 /* The status every public function with a context begins with: OPT_EINVAL when ctx is NULL or bad. */
 opt_status opt__enter(const opt_ctx *ctx);
+
+/* The inner loops for a dtype. */
+static inline const opt__kernels *opt__kernels_of(const opt_ctx *ctx, opt_dtype dtype)
+{
+    return &ctx->kernels[dtype == OPT_F64];
+}
 
 /* Sets the message and returns status. A NULL ctx only returns. The arguments may include the message itself.
  */

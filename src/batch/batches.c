@@ -60,6 +60,7 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
 {
     opt_status s = opt__enter(ctx);
     opt_batches_opts given = opts ? *opts : (opt_batches_opts){0};
+    opt_source from;
     opt_batches *b;
 
     if (s)
@@ -69,16 +70,18 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
     s = check_source(ctx, source);
     if (s)
         return s;
+    from =
+        opt__is_table(source) ? opt_source_table(source->ud) : *source; /* the table may have changed since */
     if (given.size == 0)
-        given.size = source->rows < 64 ? source->rows : 64;
-    if (given.size < 1 || given.size > source->rows)
+        given.size = from.rows < 64 ? from.rows : 64;
+    if (given.size < 1 || given.size > from.rows)
         return opt__fail(ctx, OPT_EINVAL, "batches: size = %lld is outside [1, %lld], the rows there are",
-                         (long long)given.size, (long long)source->rows);
+                         (long long)given.size, (long long)from.rows);
 
     b = opt__alloc(ctx, 1, sizeof *b);
     if (b == NULL)
         return opt__no_memory(ctx, "batches");
-    *b = (opt_batches){.ctx = ctx, .source = *source, .opts = given};
+    *b = (opt_batches){.ctx = ctx, .source = from, .opts = given};
     s = allocate(b);
     if (s) {
         opt_batches_free(b);

@@ -7,6 +7,7 @@
 #include <opt/data.h>
 #include <opt/rng.h>
 
+#include "kernel/elementary.h"
 #include "tensor/tensor.h"
 
 /* np.linspace(0, pi, n)[i] */
@@ -25,13 +26,13 @@ static double place(int64_t i, int64_t n, double *x)
 
     if (i < outer) {
         t = angle(i, outer);
-        x[0] = cos(t);
-        x[1] = sin(t);
+        x[0] = opt__cos(t);
+        x[1] = opt__sin(t);
         return 0;
     }
     t = angle(i - outer, n - outer);
-    x[0] = 1 - cos(t);
-    x[1] = 1 - sin(t) - 0.5;
+    x[0] = 1 - opt__cos(t);
+    x[1] = 1 - opt__sin(t) - 0.5;
     return 1;
 }
 

@@ -10,8 +10,9 @@
 
 #include <opt/rng.h>
 
-#include "mlp/layer.h"
 #include "tensor/tensor.h"
+
+#define LANE INT64_C(64) /* OPT__LANE, in the type of sizes */
 
 /* ---- Making one ---------------------------------------------------------------------------------------- */
 
@@ -42,7 +43,7 @@ static opt_status check_options(opt_ctx *ctx, const opt_mlp_opts *o, int *layers
 /* The layers' shapes, and how many values and how much workspace they come to. */
 static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspace)
 {
-    const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double) / (2 * OPT__MLP_CHUNK + 1);
+    const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double) / (2 * LANE + 1);
 
     *workspace = 0;
     for (int i = 0; i < net->layers; i++) {
@@ -52,11 +53,11 @@ static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspac
         l->in = size[i];
         l->out = size[i + 1];
         if (weights < 0 || l->out > most || weights > most - l->out - net->nvalues ||
-            *workspace > PTRDIFF_MAX / (int64_t)sizeof(double) - 2 * OPT__MLP_CHUNK * l->out)
+            *workspace > PTRDIFF_MAX / (int64_t)sizeof(double) - 2 * LANE * l->out)
             return opt__fail(net->ctx, OPT_EINVAL, "mlp: size[%d] = %lld times size[%d] = %lld overflows", i,
                              (long long)l->in, i + 1, (long long)l->out);
         net->nvalues += weights + l->out;
-        *workspace += 2 * OPT__MLP_CHUNK * l->out;
+        *workspace += 2 * LANE * l->out;
     }
     return OPT_OK;
 }
@@ -88,10 +89,10 @@ static void lay_out(opt_mlp *net)
         l->dw = grad;
         l->db = grad + weights;
         l->a = room;
-        l->dz = room + OPT__MLP_CHUNK * biases;
+        l->dz = room + LANE * biases;
         value += weights + biases;
         grad += weights + biases;
-        room += 2 * OPT__MLP_CHUNK * biases;
+        room += 2 * LANE * biases;
         set_param(net, 'W', i, l->w, l->dw, 2, (int64_t[]){l->out, l->in});
         set_param(net, 'b', i, l->b, l->db, 1, (int64_t[]){l->out});
     }
@@ -134,6 +135,7 @@ opt_status opt_mlp_new(opt_ctx *ctx, const opt_mlp_opts *opts, opt_mlp **out)
     if (net == NULL)
         return opt__no_memory(ctx, "mlp");
     net->ctx = ctx;
+    net->kernels = opt__kernels_of(ctx, given.dtype);
     net->act = given.act;
     net->loss = given.loss;
     net->dtype = given.dtype;
@@ -199,43 +201,67 @@ static opt_status check_xy(const opt_mlp *net, const opt_tensor *x, const opt_te
 {
     const int64_t outputs = net->layer[net->layers - 1].out;
     opt_status s = check_rows(net, "mlp: x", x, -1, net->layer[0].in);
+    int64_t bad;
 
     if (!s)
         s = check_rows(net, "mlp: y", y, opt__rows(x), outputs);
-    return s ? s : opt__check_labels(net->ctx, net->loss, y, outputs);
+    if (s)
+        return s;
+    bad = net->kernels->bad_label[net->loss](outputs, opt__rows(y), y->data);
+    if (bad >= 0)
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: row %lld of y is not %s", (long long)bad,
+                         net->loss == OPT_BCE ? "within [0, 1]" : "one-hot: one 1 among zeros");
+    return OPT_OK;
 }
 
 /* Rows of the chunk that starts at `row` of n. */
 static int64_t chunk_rows(int64_t n, int64_t row)
 {
-    return n - row < OPT__MLP_CHUNK ? n - row : OPT__MLP_CHUNK;
+    return n - row < LANE ? n - row : LANE;
 }
 
-/* Leaves every layer's activations, the last one's z, in a, for x [rows, in], rows <= CHUNK. */
+/* Leaves every layer's activations, the last one's z, in a, for x [rows, in], rows <= LANE. */
 static void forward(const opt_mlp *net, const void *x, int64_t rows)
 {
+    const opt__kernels *k = net->kernels;
     const int last = net->layers - 1;
 
     for (int i = 0; i <= last; i++) {
         const opt__layer *l = &net->layer[i];
 
-        opt__layer_forward(l, net->dtype, i ? net->layer[i - 1].a : x, rows, l->a);
-        if (i < last)
-            opt__activate(net->act, net->dtype, rows * l->out, l->a);
+        if (i == 0)
+            k->matmul(false, true, l->out, rows, l->in, l->w, l->in, x, l->in, 0, l->a, LANE);
+        else
+            k->matmul(false, false, l->out, rows, l->in, l->w, l->in, net->layer[i - 1].a, LANE, 0, l->a,
+                      LANE);
+        k->activate[i < last ? (int)net->act : OPT__LINEAR](l->out, rows, l->b, l->a);
     }
 }
 
-/* Adds this chunk's gradients to dw and db, after forward. The gradient by x itself is not wanted. */
-static void backward(const opt_mlp *net, const void *x, const void *y, int64_t rows, double scale)
+/* Adds these rows' gradients to dw and db, after forward and once the last layer has its dz. The gradient by
+ * x itself is not wanted. */
+static void backward(const opt_mlp *net, const void *x, int64_t rows)
 {
-    const opt__layer *l = &net->layer[net->layers - 1];
+    const opt__kernels *k = net->kernels;
 
-    opt__loss_gradient(net->loss, net->dtype, l->a, y, scale, rows, l->out, l->dz);
-    for (int i = net->layers - 1; i > 0; i--) {
-        opt__layer_gradient(&net->layer[i], net->dtype, net->layer[i - 1].a, rows);
-        opt__layer_backward(&net->layer[i], &net->layer[i - 1], net->act, net->dtype, rows);
+    for (int i = net->layers - 1; i >= 0; i--) {
+        const opt__layer *l = &net->layer[i], *before = l - 1;
+
+        k->sum_rows(l->out, rows, l->dz, l->db);
+        if (i == 0) {
+            k->matmul(false, false, l->out, l->in, rows, l->dz, LANE, x, l->in, 1, l->dw, l->in);
+            break;
+        }
+        k->matmul(false, true, l->out, l->in, rows, l->dz, LANE, before->a, LANE, 1, l->dw, l->in);
+        k->matmul(true, false, l->in, rows, l->out, l->w, l->in, l->dz, LANE, 0, before->dz, LANE);
+        k->derive[net->act](l->in, rows, before->a, before->dz);
     }
-    opt__layer_gradient(&net->layer[0], net->dtype, x, rows);
+}
+
+/* The factor that makes a sum of losses over outputs what the loss is: 1, or 1/k for a mean. */
+static double loss_factor(const opt_mlp *net)
+{
+    return net->loss == OPT_SOFTMAX_CE ? 1 : 1 / (double)net->layer[net->layers - 1].out;
 }
 
 opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
@@ -253,11 +279,11 @@ opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
     if (s)
         return s;
     n = opt__rows(x);
-    for (int64_t i = 0; i < n; i += OPT__MLP_CHUNK) {
+    for (int64_t i = 0; i < n; i += LANE) {
         const int64_t rows = chunk_rows(n, i);
 
         forward(net, opt__at(x, i * net->layer[0].in), rows);
-        opt__output_activation(net->loss, net->dtype, last->a, rows, last->out, opt__at(out, i * last->out));
+        net->kernels->output[net->loss](last->out, rows, last->a, opt__at(out, i * last->out));
     }
     return OPT_OK;
 }
@@ -278,13 +304,13 @@ opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
     if (mean_loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     n = opt__rows(x);
-    for (int64_t i = 0; i < n; i += OPT__MLP_CHUNK) {
+    for (int64_t i = 0; i < n; i += LANE) {
         const int64_t rows = chunk_rows(n, i);
 
         forward(net, opt__at(x, i * net->layer[0].in), rows);
-        sum += opt__loss_sum(net->loss, net->dtype, last->a, opt__at(y, i * last->out), rows, last->out);
+        sum += net->kernels->loss[net->loss](last->out, rows, last->a, opt__at(y, i * last->out), 0, NULL);
     }
-    *mean_loss = sum * (opt__loss_factor(net->loss, last->out) / (double)n);
+    *mean_loss = sum * (loss_factor(net) / (double)n);
     return OPT_OK;
 }
 
@@ -302,15 +328,15 @@ opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tenso
     if (loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     n = empty ? 0 : opt__rows(x);
-    factor = opt__loss_factor(net->loss, last->out) / (double)global_rows;
+    factor = loss_factor(net) / (double)global_rows;
     memset(net->grads, 0, (size_t)net->nvalues * opt__size(net->dtype));
-    for (int64_t i = 0; i < n; i += OPT__MLP_CHUNK) {
+    for (int64_t i = 0; i < n; i += LANE) {
         const int64_t rows = chunk_rows(n, i);
         const void *x_i = opt__at(x, i * net->layer[0].in), *y_i = opt__at(y, i * last->out);
 
         forward(net, x_i, rows);
-        sum += opt__loss_sum(net->loss, net->dtype, last->a, y_i, rows, last->out);
-        backward(net, x_i, y_i, rows, factor);
+        sum += net->kernels->loss[net->loss](last->out, rows, last->a, y_i, factor, last->dz);
+        backward(net, x_i, rows);
     }
     *loss = sum * factor;
     return OPT_OK;

@@ -14,7 +14,6 @@
 
 #include "optim/method.h"
 #include "optim/params.h"
-#include "optim/steps.h"
 #include "tensor/tensor.h"
 
 #define CHUNK 4096 /* elements */
@@ -301,6 +300,7 @@ static opt_status check_and_clip(opt_optim *o, double *scale)
 static opt_status step_chunk(opt_optim *o, const run *r, int64_t start, int64_t n, double scale,
                              opt_update *u)
 {
+    const opt__kernels *k = opt__kernels_of(o->ctx, r->w.dtype);
     const double l2 = r->no_decay ? 0 : o->opts.l2, decay = r->no_decay ? 0 : o->opts.weight_decay;
 
     u->w.data = opt__at(&r->w, start);
@@ -315,18 +315,19 @@ static opt_status step_chunk(opt_optim *o, const run *r, int64_t start, int64_t 
     if (o->opts.clip_value > 0 || scale != 1 || l2 > 0) {
         const double clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL;
 
-        opt__effective_gradient(r->w.dtype, n, u->w.data, u->g.data, o->scratch, clip, scale, l2);
+        k->effective(n, u->w.data, u->g.data, o->scratch, clip, scale, l2);
         u->g.data = o->scratch;
     }
     if (decay > 0)
-        opt__shrink(r->w.dtype, n, u->w.data, 1 - u->lr * decay);
+        k->shrink(n, u->w.data, 1 - u->lr * decay);
     return o->method.update(u);
 }
 
 static opt_status step_run(opt_optim *o, const run *r, double lr, double scale)
 {
     const int64_t len = opt_tensor_len(&r->w), chunk = chunk_size(o, r);
-    opt_update u = {.hyper = o->hyper, .t = o->t + 1, .lr = lr, .w = r->w, .g = r->g};
+    opt_update u = {
+        .hyper = o->hyper, .t = o->t + 1, .lr = lr, .w = r->w, .g = r->g, .kernels = o->ctx->kernels};
 
     memcpy(u.slot, r->slot, sizeof u.slot);
     for (int64_t i = 0; i < len; i += chunk) {

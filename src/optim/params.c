@@ -10,7 +10,6 @@
 
 #include <opt/optim.h>
 
-#include "tensor/sums.h"
 #include "tensor/tensor.h"
 
 static opt_status check_param(opt_ctx *ctx, const char *who, const opt_param *p)
@@ -56,13 +55,13 @@ opt_status opt__check_params(opt_ctx *ctx, const char *who, opt_params params)
     return OPT_OK;
 }
 
-static double sum_squares(opt_params params, double limit)
+static double sum_squares(const opt_ctx *ctx, opt_params params, double limit)
 {
     double sum = 0;
 
     for (int i = 0; i < params.n; i++) {
         const opt_tensor *g = &params.at[i].grad;
-        sum += opt__sum_squares(g->dtype, g->data, opt_tensor_len(g), limit);
+        sum += opt__kernels_of(ctx, g->dtype)->sum_squares(opt_tensor_len(g), g->data, limit);
     }
     return sum;
 }
@@ -92,7 +91,7 @@ static double scaled_norm(opt_params params, double limit)
 
 opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, double limit, double *norm)
 {
-    const double sum = sum_squares(params, limit);
+    const double sum = sum_squares(ctx, params, limit);
 
     if (sum > 1e-280 && isfinite(sum)) {
         *norm = sqrt(sum);

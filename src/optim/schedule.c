@@ -2,9 +2,10 @@
  *
  * Learning rates as functions of the step.
  */
-#include <math.h>
+#include <opt/optim.h>
 
-#include "optim/steps.h"
+#include "kernel/elementary.h"
+#include "optim/power.h"
 
 static int64_t periods(int64_t t, int64_t every)
 {
@@ -36,5 +37,5 @@ double opt_lr_cosine(double lr0, int64_t t, const void *arg)
     if (t >= a->total)
         return lr0 * a->final_fraction;
     done = (double)(t - a->warmup) / (double)(a->total - a->warmup);
-    return lr0 * (a->final_fraction + (1 - a->final_fraction) * 0.5 * (1 + cos(pi * done)));
+    return lr0 * (a->final_fraction + (1 - a->final_fraction) * 0.5 * (1 + opt__cos(pi * done)));
 }

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "kernel/elementary.h"
+
 #define WORDS 624
 #define SHIFT 397
 
@@ -76,7 +78,7 @@ double opt_rng_normal(opt_rng *r)
         x2 = 2.0 * opt_rng_uniform(r) - 1.0;
         square = x1 * x1 + x2 * x2;
     } while (square >= 1.0 || square == 0.0);
-    factor = sqrt(-2.0 * log(square) / square);
+    factor = sqrt(-2.0 * opt__log(square) / square);
     r->gauss = factor * x1;
     r->has_gauss = true;
     return factor * x2;

@@ -1,31 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Matrix products: the checks, and one copy of matmul.inc a dtype.
+ * The checks of a matrix product.
  */
-#include "tensor/matmul.h"
-
 #include <math.h>
-#include <string.h>
 
 #include "tensor/tensor.h"
-
-#define REAL    float
-#define NAME(x) x##_f32
-#include "tensor/matmul.inc"
-#undef REAL
-#undef NAME
-#define REAL    double
-#define NAME(x) x##_f64
-#include "tensor/matmul.inc"
-
-void opt__matmul(opt_dtype dtype, bool ta, const void *a, bool tb, const void *b, double beta, void *c,
-                 int64_t m, int64_t n, int64_t k)
-{
-    if (dtype == OPT_F32)
-        matmul_f32(ta, a, tb, b, beta, c, m, n, k);
-    else
-        matmul_f64(ta, a, tb, b, beta, c, m, n, k);
-}
 
 static bool overlap(const opt_tensor *a, const opt_tensor *b)
 {
@@ -73,8 +52,9 @@ opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const
                          ta ? "^T" : "", opt__shape_of(b).text, tb ? "^T" : "", opt__shape_of(c).text);
     if (overlap(a, c) || overlap(b, c))
         return opt__fail(ctx, OPT_EINVAL, "matmul: c overlaps %s", overlap(a, c) ? "a" : "b");
-    if (!isfinite(beta))
+    if (!isfinite(a->dtype == OPT_F32 ? (double)(float)beta : beta))
         return opt__fail(ctx, OPT_EINVAL, "matmul: beta = %g is not finite", beta);
-    opt__matmul(a->dtype, ta, a->data, tb, b->data, beta, c->data, m, n, k);
+    opt__kernels_of(ctx, a->dtype)
+        ->matmul(ta, tb, m, n, k, a->data, a->dim[1], b->data, b->dim[1], beta, c->data, n);
     return OPT_OK;
 }

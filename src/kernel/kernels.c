@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One instruction set's two tables. The build compiles this file once for each, with OPT__ISA naming it and
+ * the compiler's own flags choosing it; the widest vector they allow is what the matrix product uses.
+ */
+#include "kernel/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernel/elementary.h"
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define TILE_ROWS    8
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define TILE_ROWS    6
+#else
+#define VECTOR_BYTES 16
+#define TILE_ROWS    6
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+#define QUOTE_(x)   #x
+#define QUOTE(x)    QUOTE_(x)
+#define TABLES      JOIN(opt__kernels_, OPT__ISA)
+
+/* The sum over a lane, of which unused places are 0, by a tree. */
+static double opt__sum_lane(double *x)
+{
+    for (int half = OPT__LANE / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            x[i] += x[i + half];
+    return x[0];
+}
+
+/* No label is wrong for a mean squared error. */
+static int64_t bad_mse(int64_t units, int64_t n, const void *y)
+{
+    (void)units;
+    (void)n;
+    (void)y;
+    return -1;
+}
+
+#define REAL    float
+#define SQRT    sqrtf
+#define NAME(x) x##_f32
+#include "kernel/table.inc"
+#undef REAL
+#undef SQRT
+#undef NAME
+#define REAL    double
+#define SQRT    sqrt
+#define NAME(x) x##_f64
+#include "kernel/table.inc"
+
+#define TABLE(type)                                                                                          \
+    {                                                                                                        \
+        .isa = QUOTE(OPT__ISA), .effective = effective_##type, .shrink = shrink_##type, .gd = gd_##type,     \
+        .momentum = momentum_##type, .adam = adam_##type, .sum_squares = sum_squares_##type,                 \
+        .matmul = matmul_##type,                                                                             \
+        .activate = {activate_relu_##type, activate_tanh_##type, activate_sigmoid_##type,                    \
+                     activate_linear_##type},                                                                \
+        .derive = {derive_relu_##type, derive_tanh_##type, derive_sigmoid_##type},                           \
+        .loss = {loss_bce_##type, loss_softmax_##type, loss_mse_##type},                                     \
+        .output = {output_bce_##type, output_softmax_##type, output_mse_##type},                             \
+        .sum_rows = sum_rows_##type, .bad_label = {bad_bce_##type, bad_softmax_##type, bad_mse},             \
+    }
+
+extern const opt__kernels TABLES[2];
+const opt__kernels TABLES[2] = {TABLE(f32), TABLE(f64)};

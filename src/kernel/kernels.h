@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every inner loop of the library, one table for each instruction set and dtype.
+ *
+ * The loops are plain C, in the .inc files here. kernels.c includes them once for f32 and once for f64, and
+ * is compiled once for each instruction set, so a table's results are the same to the last bit whichever it
+ * is: elementwise loops cannot differ, sums are taken in an order that is spelt out, products are rounded
+ * before they are added
+ * (-ffp-contract=off), and no function of the C library is called but sqrt, which IEEE 754 defines exactly.
+ *
+ * Arrays hold n elements of the table's dtype and do not overlap, unless said otherwise.
+ */
+#ifndef OPT_KERNEL_KERNELS_H
+#define OPT_KERNEL_KERNELS_H
+
+#include <opt/base.h>
+
+typedef struct opt__adam {
+    double rate;       /* lr / (1 - beta1^t) */
+    double root_scale; /* 1 / sqrt(1 - beta2^t) */
+    double beta1, beta2, eps;
+} opt__adam;
+
+typedef struct opt__kernels {
+    const char *isa; /* "baseline", "avx2", "avx512", "neon" */
+
+    /* steps.inc: out <- clamp(g, -clip, clip) * scale + l2 w, where clip may be infinite; w <- w * factor;
+     * and the updates of opt_gd, opt_momentum and opt_adam. */
+    void (*effective)(int64_t n, const void *w, const void *g, void *out, double clip, double scale,
+                      double l2);
+    void (*shrink)(int64_t n, void *w, double factor);
+    void (*gd)(int64_t n, void *w, const void *g, double lr);
+    void (*momentum)(int64_t n, void *w, const void *g, void *v, double lr, double beta);
+    void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, const opt__adam *c);
+
+    /* sums.inc: the sum of x^2 in f64, each x first brought into [-limit, limit] (infinite: as it is). Not
+     * finite when an element is not (with no limit), or when squares overflow. */
+    double (*sum_squares)(int64_t n, const void *x, double limit);
+
+    /* matmul.inc: c [m, n] <- op(a) [m, k] op(b) [k, n] + beta c, row-major, with rows of a, b and c as
+     * stored lda, ldb and ldc elements apart. Each element of c is ((beta c + a0 b0) + a1 b1) + ..., in this
+     * order. */
+    void (*matmul)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                   const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+
+    /* network.inc, for layers' activations z, a, dz of `units` rows of n examples each, rows OPT__LANE apart;
+     * the index of a function is opt_act's or opt_loss's.
+     *
+     * activate: z[u][i] <- act(z[u][i] + b[u]), or just z + b for the last layer's function, OPT__LINEAR.
+     * derive: dz <- dz act'(z), by a = act(z).
+     * loss: returns the sum over n examples of the loss of z for labels y [n, units] (rows as the caller has
+     * them), and, unless dz is NULL, dz <- scale times the gradient of that sum by z. output: a [n, units] <-
+     * the output activation of z, in rows. */
+    void (*activate[4])(int64_t units, int64_t n, const void *b, void *z);
+    void (*derive[3])(int64_t units, int64_t n, const void *a, void *dz);
+    double (*loss[3])(int64_t units, int64_t n, const void *z, const void *y, double scale, void *dz);
+    void (*output[3])(int64_t units, int64_t n, const void *z, void *a);
+
+    /* db[u] += the sum of dz[u][0..n), in eight lanes. */
+    void (*sum_rows)(int64_t units, int64_t n, const void *dz, void *db);
+
+    /* Index of the first row of labels y [n, units] that the loss does not know, or -1. */
+    int64_t (*bad_label[3])(int64_t units, int64_t n, const void *y);
+} opt__kernels;
+
+#define OPT__LANE   64 /* examples that go through a network together */
+#define OPT__LINEAR 3
+
+/* The tables for an instruction set, f32's and then f64's; NULL when this machine or build lacks it. */
+const opt__kernels *opt__kernels_for(opt_isa isa);
+
+#endif

@@ -50,8 +50,9 @@ typedef struct opt_batch {
 
 typedef struct opt_batches opt_batches;
 
-/* A source over *table, which must outlive it, tensors included. opt_batches_new checks the table as it then
- * is; after that its tensors may change their elements, not their shapes. */
+/* A source over *table, which must outlive it, tensors included; its `rows` may be lowered to leave the last
+ * ones out. opt_batches_new checks the table. After that the tensors may change their elements, not their
+ * shapes. */
 opt_source opt_source_table(const opt_table *table);
 
 /* opts may be NULL. The source is copied; its ud must outlive *out. Takes all memory: one batch and
@@ -61,7 +62,7 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
                            opt_batches **out);
 void opt_batches_free(opt_batches *b);
 
-/* Starts epoch `epoch`, from 1, at its first batch. OPT_EINVAL. */
+/* Starts epoch `epoch`, from 1, at its first batch; opt_train then goes on from there. OPT_EINVAL. */
 opt_status opt_batches_begin(opt_batches *b, int64_t epoch);
 
 /* The next batch; OPT_END after the last one. When the source fails, its status is returned with a message

@@ -63,12 +63,14 @@ typedef struct opt_momentum_opts {
  *     m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
  *     w <- w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
  *
- * eps stays outside the root, as in the paper and in PyTorch. With weight_decay this is AdamW. */
+ * eps stays outside the root, as in the paper and in PyTorch. With weight_decay this is AdamW. A gradient
+ * whose square overflows (above 1.8e19 in f32) makes v infinite, and its weight stands still from then on:
+ * clip. */
 extern const opt_method opt_adam;
 typedef struct opt_adam_opts {
     double beta1; /* decay of m, in [0, 1); 0 means 0.9 */
     double beta2; /* decay of v, in [0, 1); 0 means 0.999 */
-    double eps;   /* > 0 keeps a zero gradient from dividing by zero; 0 means 1e-8 */
+    double eps;   /* > 0; 0 means 1e-8 */
 } opt_adam_opts;
 
 /* Makes an optimizer for params. hyper points to the method's options (opt_adam_opts and so on), or is NULL
@@ -81,7 +83,8 @@ void opt_optim_free(opt_optim *o);
 
 /* One step from the gradients as they stand. OPT_ENONFINITE names the tensor, and neither a weight, a slot
  * nor the step count has changed. OPT_EINVAL when the schedule gives a rate that is negative or not finite;
- * OPT_ECOMM. An error of a custom method's update is passed on. */
+ * OPT_ECOMM. An error of a custom method's update is passed on; weights it had got to by then stay updated.
+ */
 opt_status opt_optim_step(opt_optim *o);
 
 /* The rate that the next step will use. */
@@ -140,8 +143,8 @@ double opt_lr_cosine(double lr0, int64_t t, const void *arg);
  *     |numeric - analytic| / (|numeric| + |analytic|)        (Euclidean norms)
  *
  * where differences that are within f's own rounding count as none. f64: about 1e-9 when right, and above
- * 1e-3 when wrong. f may overwrite the gradients, they are copied first and put back. OPT_ENONFINITE when f
- * is. */
+ * 1e-3 when wrong. f may overwrite the gradients, they are copied first and put back. OPT_ENONFINITE when f,
+ * a value or a gradient is not finite. */
 opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_params params,
                           double *max_rel_err);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random streams equal, bit for bit, to NumPy's legacy np.random (RandomState over MT19937):
+ * Random streams equal to NumPy's legacy np.random (RandomState over MT19937), bit for bit, but for normals,
+ * which may differ by 2 units in the last place:
  *
  *     np.random.seed(s)              opt_rng_seed(&r, s)
  *     np.random.random_sample()      opt_rng_uniform(&r)

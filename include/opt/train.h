@@ -31,7 +31,7 @@ typedef struct opt_progress {
     double loss;           /* mean over the epoch's examples so far, each at the weights of its step */
     double last_loss;      /* mean over the last batch */
     double lr;             /* used by the last step */
-    double grad_norm;      /* of the last step, before clipping; NaN if the optimizer is `unchecked` */
+    double grad_norm;      /* of the last step, before clipping; NaN if `unchecked` without clip_norm */
     double seconds;        /* since opt_train was called */
     double val_loss;       /* NaN: no validation data */
 } opt_progress;

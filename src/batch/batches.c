@@ -14,8 +14,14 @@ static opt_status check_source(opt_ctx *ctx, const opt_source *s)
         return opt__fail(ctx, OPT_EINVAL, "batches: source is NULL");
     if (opt__is_table(s)) {
         opt_status bad = opt__check_table(ctx, s->ud);
+        opt_source now;
+
         if (bad)
             return bad;
+        now = opt_source_table(s->ud);
+        if (s->rows > now.rows || s->x_cols != now.x_cols || s->y_cols != now.y_cols || s->dtype != now.dtype)
+            return opt__fail(ctx, OPT_ESHAPE,
+                             "batches: the table has another shape than when its source was made");
     }
     if (s->read == NULL)
         return opt__fail(ctx, OPT_EINVAL, "batches: the source has no read");
@@ -33,7 +39,7 @@ static opt_status check_source(opt_ctx *ctx, const opt_source *s)
     return OPT_OK;
 }
 
-/* The columns first .. of a part of a batch: those of `rows` examples that this rank has. */
+/* The first of a batch's `rows` examples that belongs to this rank. */
 static int64_t part_start(const opt_batches *b, int64_t rows, int rank)
 {
     const int64_t size = b->ctx->comm.size;
@@ -60,7 +66,6 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
 {
     opt_status s = opt__enter(ctx);
     opt_batches_opts given = opts ? *opts : (opt_batches_opts){0};
-    opt_source from;
     opt_batches *b;
 
     if (s)
@@ -70,18 +75,16 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
     s = check_source(ctx, source);
     if (s)
         return s;
-    from =
-        opt__is_table(source) ? opt_source_table(source->ud) : *source; /* the table may have changed since */
     if (given.size == 0)
-        given.size = from.rows < 64 ? from.rows : 64;
-    if (given.size < 1 || given.size > from.rows)
+        given.size = source->rows < 64 ? source->rows : 64;
+    if (given.size < 1 || given.size > source->rows)
         return opt__fail(ctx, OPT_EINVAL, "batches: size = %lld is outside [1, %lld], the rows there are",
-                         (long long)given.size, (long long)from.rows);
+                         (long long)given.size, (long long)source->rows);
 
     b = opt__alloc(ctx, 1, sizeof *b);
     if (b == NULL)
         return opt__no_memory(ctx, "batches");
-    *b = (opt_batches){.ctx = ctx, .source = from, .opts = given};
+    *b = (opt_batches){.ctx = ctx, .source = *source, .opts = given};
     s = allocate(b);
     if (s) {
         opt_batches_free(b);
@@ -103,9 +106,9 @@ void opt_batches_free(opt_batches *b)
 
 int64_t opt_batches_count(const opt_batches *b)
 {
-    const int64_t whole = b->source.rows / b->opts.size;
+    const int64_t whole = b ? b->source.rows / b->opts.size : 0;
 
-    return b->opts.drop_last || b->source.rows % b->opts.size == 0 ? whole : whole + 1;
+    return b == NULL || b->opts.drop_last || b->source.rows % b->opts.size == 0 ? whole : whole + 1;
 }
 
 int64_t opt__batch_rows(const opt_batches *b, int64_t index)
@@ -131,6 +134,7 @@ opt_status opt_batches_begin(opt_batches *b, int64_t epoch)
         opt_rng_permutation(&rng, b->source.rows, b->order);
     }
     b->epoch = epoch;
+    b->completed = epoch - 1;
     b->next = 0;
     b->loss_sum = 0;
     b->last_loss = 0;
@@ -142,16 +146,20 @@ opt_status opt_batches_begin(opt_batches *b, int64_t epoch)
 static opt_status read_part(opt_batches *b, const int64_t *order, int64_t n, opt_batch *part)
 {
     opt_tensor x = opt_tensor_rows(&b->x, 0, n), y = opt_tensor_rows(&b->y, 0, n);
-    opt_status s = n > 0 ? b->source.read(b->source.ud, order, n, &x, &y) : OPT_OK;
+    opt_status s = OPT_OK;
 
+    part->x = x;
+    part->y = y;
+    b->ctx->message[0] = '\0'; /* the source may leave one, or not */
+    if (n > 0)
+        s = b->source.read(b->source.ud, order, n, &x, &y);
     if (s == OPT_END ||
         s == OPT_STOP) /* not for a source to say: the caller would take it for the epoch's end */
         s = OPT_EIO;
     if (s)
         return opt__fail(b->ctx, s, "batches: reading batch %lld of epoch %lld failed: %s",
-                         (long long)b->next + 1, (long long)b->epoch, opt_strerror(s));
-    part->x = x;
-    part->y = y;
+                         (long long)b->next + 1, (long long)b->epoch,
+                         b->ctx->message[0] ? b->ctx->message : opt_strerror(s));
     return OPT_OK;
 }
 

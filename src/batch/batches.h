@@ -17,7 +17,7 @@ struct opt_batches {
     int64_t *order;        /* [rows] of the epoch begun */
     int64_t epoch;         /* begun; 0: none yet */
     int64_t next;          /* index of the next batch, or their count when the epoch is over */
-    int64_t completed;     /* the last epoch that was handed out to its end; 0: none */
+    int64_t completed;     /* epoch, when it has been handed out to its end, or the one before */
 
     /* The epoch's reported loss so far belongs to the place in the epoch: kept here by opt_train, so that a
      * run stopped in the middle goes on as if it had not been. */

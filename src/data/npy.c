@@ -307,6 +307,19 @@ static bool write_elements(FILE *f, const opt_tensor *t)
     return true;
 }
 
+/* Creates a file beside path that was not there before; its name goes to `beside`, which has room for 16
+ * characters more than path. NULL when that cannot be done. */
+static FILE *create_beside(const char *path, char *beside)
+{
+    FILE *f = NULL;
+
+    for (int i = 0; f == NULL && i < 100; i++) {
+        snprintf(beside, strlen(path) + 16, "%s.tmp%d", path, i);
+        f = fopen(beside, "wbx");
+    }
+    return f;
+}
+
 opt_status opt_write_npy(opt_ctx *ctx, const char *path, const opt_tensor *t)
 {
     opt_status s = opt__enter(ctx);
@@ -321,11 +334,10 @@ opt_status opt_write_npy(opt_ctx *ctx, const char *path, const opt_tensor *t)
     s = opt__check_tensor(ctx, "write_npy: the tensor", t);
     if (s)
         return s;
-    beside = opt__alloc(ctx, (int64_t)strlen(path) + 5, 1);
+    beside = opt__alloc(ctx, (int64_t)strlen(path) + 16, 1);
     if (beside == NULL)
         return opt__no_memory(ctx, "write_npy");
-    snprintf(beside, strlen(path) + 5, "%s.tmp", path);
-    f = fopen(beside, "wb");
+    f = create_beside(path, beside);
     if (f == NULL) {
         s = opt__fail(ctx, OPT_EIO, "%s: cannot be created", beside);
     } else {

@@ -27,6 +27,16 @@
 #define QUOTE(x)    QUOTE_(x)
 #define TABLES      JOIN(opt__kernels_, OPT__ISA)
 
+/* The smallest power of 2 whose double is n or more; 0 when n is 1. */
+static int opt__half(int64_t n)
+{
+    int half = 1;
+
+    while (2 * half < n)
+        half *= 2;
+    return n > 1 ? half : 0;
+}
+
 /* The sum over a lane, of which unused places are 0, by a tree. */
 static double opt__sum_lane(double *x)
 {
@@ -67,7 +77,8 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
         .derive = {derive_relu_##type, derive_tanh_##type, derive_sigmoid_##type},                           \
         .loss = {loss_bce_##type, loss_softmax_##type, loss_mse_##type},                                     \
         .output = {output_bce_##type, output_softmax_##type, output_mse_##type},                             \
-        .sum_rows = sum_rows_##type, .bad_label = {bad_bce_##type, bad_softmax_##type, bad_mse},             \
+        .transpose = transpose_##type, .narrow_gradient = narrow_gradient_##type,                            \
+        .bad_label = {bad_bce_##type, bad_softmax_##type, bad_mse},                                          \
     }
 
 extern const opt__kernels TABLES[2];

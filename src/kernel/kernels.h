@@ -49,15 +49,22 @@ typedef struct opt__kernels {
      * activate: z[u][i] <- act(z[u][i] + b[u]), or just z + b for the last layer's function, OPT__LINEAR.
      * derive: dz <- dz act'(z), by a = act(z).
      * loss: returns the sum over n examples of the loss of z for labels y [n, units] (rows as the caller has
-     * them), and, unless dz is NULL, dz <- scale times the gradient of that sum by z. output: a [n, units] <-
-     * the output activation of z, in rows. */
+     * them), and, unless dz is NULL, dz <- scale times the gradient of that sum by z, and 0 in the columns up
+     * to opt__padded(n). output: a [n, units] <- the output activation of z, in rows. */
     void (*activate[4])(int64_t units, int64_t n, const void *b, void *z);
     void (*derive[3])(int64_t units, int64_t n, const void *a, void *dz);
     double (*loss[3])(int64_t units, int64_t n, const void *z, const void *y, double scale, void *dz);
     void (*output[3])(int64_t units, int64_t n, const void *z, void *a);
 
-    /* db[u] += the sum of dz[u][0..n), in eight lanes. */
-    void (*sum_rows)(int64_t units, int64_t n, const void *dz, void *db);
+    /* xt [cols, padded n] <- the transpose of x [n, cols], and zeros in the columns from n to opt__padded(n).
+     */
+    void (*transpose)(int64_t n, int64_t cols, const void *x, void *xt);
+
+    /* dw [units, inputs] += dz a^T and db [units] += the sums of dz's rows, for dz [units, n] and a [inputs,
+     * n], n a multiple of 16: lane j of 64 bytes' worth of lanes takes examples j, j + lanes, ...; a tree
+     * combines them. For layers with few inputs; dw may be NULL. */
+    void (*narrow_gradient)(int64_t units, int64_t inputs, int64_t n, const void *dz, const void *a, void *dw,
+                            void *db);
 
     /* Index of the first row of labels y [n, units] that the loss does not know, or -1. */
     int64_t (*bad_label[3])(int64_t units, int64_t n, const void *y);
@@ -65,6 +72,12 @@ typedef struct opt__kernels {
 
 #define OPT__LANE   64 /* examples that go through a network together */
 #define OPT__LINEAR 3
+
+/* n examples rounded up to whole vectors: what is worked out in their place costs nothing and is not used. */
+static inline int64_t opt__padded(int64_t n)
+{
+    return (n + 15) / 16 * 16;
+}
 
 /* The tables for an instruction set, f32's and then f64's; NULL when this machine or build lacks it. */
 const opt__kernels *opt__kernels_for(opt_isa isa);

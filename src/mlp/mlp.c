@@ -12,7 +12,8 @@
 
 #include "tensor/tensor.h"
 
-#define LANE INT64_C(64) /* OPT__LANE, in the type of sizes */
+#define LANE   INT64_C(64) /* OPT__LANE, in the type of sizes */
+#define NARROW 16          /* inputs below which a layer's dW is made of dot products */
 
 /* ---- Making one ---------------------------------------------------------------------------------------- */
 
@@ -59,6 +60,9 @@ static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspac
         net->nvalues += weights + l->out;
         *workspace += 2 * LANE * l->out;
     }
+    if (size[0] > PTRDIFF_MAX / (int64_t)sizeof(double) / LANE - *workspace / LANE)
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: size[0] = %lld overflows", (long long)size[0]);
+    *workspace += LANE * size[0];
     return OPT_OK;
 }
 
@@ -79,6 +83,9 @@ static void lay_out(opt_mlp *net)
 {
     const size_t size = opt__size(net->dtype);
     char *value = net->values, *grad = net->grads, *room = net->workspace;
+
+    net->xt = room;
+    room += LANE * net->layer[0].in * (int64_t)size;
 
     for (int i = 0; i < net->layers; i++) {
         opt__layer *l = &net->layer[i];
@@ -220,21 +227,25 @@ static int64_t chunk_rows(int64_t n, int64_t row)
     return n - row < LANE ? n - row : LANE;
 }
 
+/* The activations that layer i takes in, [in, LANE]. */
+static const void *input_of(const opt_mlp *net, int i)
+{
+    return i > 0 ? net->layer[i - 1].a : net->xt;
+}
+
 /* Leaves every layer's activations, the last one's z, in a, for x [rows, in], rows <= LANE. */
 static void forward(const opt_mlp *net, const void *x, int64_t rows)
 {
     const opt__kernels *k = net->kernels;
     const int last = net->layers - 1;
+    const int64_t n = opt__padded(rows);
 
+    k->transpose(rows, net->layer[0].in, x, net->xt);
     for (int i = 0; i <= last; i++) {
         const opt__layer *l = &net->layer[i];
 
-        if (i == 0)
-            k->matmul(false, true, l->out, rows, l->in, l->w, l->in, x, l->in, 0, l->a, LANE);
-        else
-            k->matmul(false, false, l->out, rows, l->in, l->w, l->in, net->layer[i - 1].a, LANE, 0, l->a,
-                      LANE);
-        k->activate[i < last ? (int)net->act : OPT__LINEAR](l->out, rows, l->b, l->a);
+        k->matmul(false, false, l->out, n, l->in, l->w, l->in, input_of(net, i), LANE, 0, l->a, LANE);
+        k->activate[i < last ? (int)net->act : OPT__LINEAR](l->out, n, l->b, l->a);
     }
 }
 
@@ -243,18 +254,21 @@ static void forward(const opt_mlp *net, const void *x, int64_t rows)
 static void backward(const opt_mlp *net, const void *x, int64_t rows)
 {
     const opt__kernels *k = net->kernels;
+    const int64_t n = opt__padded(rows);
 
     for (int i = net->layers - 1; i >= 0; i--) {
         const opt__layer *l = &net->layer[i], *before = l - 1;
+        const bool narrow = l->in < NARROW;
 
-        k->sum_rows(l->out, rows, l->dz, l->db);
-        if (i == 0) {
+        k->narrow_gradient(l->out, l->in, n, l->dz, input_of(net, i), narrow ? l->dw : NULL, l->db);
+        if (!narrow && i == 0)
             k->matmul(false, false, l->out, l->in, rows, l->dz, LANE, x, l->in, 1, l->dw, l->in);
-            break;
+        else if (!narrow)
+            k->matmul(false, true, l->out, l->in, rows, l->dz, LANE, before->a, LANE, 1, l->dw, l->in);
+        if (i > 0) {
+            k->matmul(true, false, l->in, n, l->out, l->w, l->in, l->dz, LANE, 0, before->dz, LANE);
+            k->derive[net->act](l->in, n, before->a, before->dz);
         }
-        k->matmul(false, true, l->out, l->in, rows, l->dz, LANE, before->a, LANE, 1, l->dw, l->in);
-        k->matmul(true, false, l->in, rows, l->out, l->w, l->in, l->dz, LANE, 0, before->dz, LANE);
-        k->derive[net->act](l->in, rows, before->a, before->dz);
     }
 }
 
@@ -278,6 +292,8 @@ opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
         s = check_rows(net, "mlp: out", out, opt__rows(x), last->out);
     if (s)
         return s;
+    if (opt__overlap(x, out))
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: out overlaps x");
     n = opt__rows(x);
     for (int64_t i = 0; i < n; i += LANE) {
         const int64_t rows = chunk_rows(n, i);

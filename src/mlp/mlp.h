@@ -36,7 +36,8 @@ struct opt_mlp {
     char name[2 * OPT__MLP_MAX_LAYERS][16]; /* "W1" ... "b31" */
     int64_t nvalues;
     void *values, *grads; /* [nvalues], all parameters' end to end */
-    void *workspace;      /* every layer's a and dz */
+    void *workspace;      /* xt, and every layer's a and dz */
+    void *xt;             /* [inputs, OPT__LANE], the examples in hand */
 };
 
 /* opt_mlp_grad for rows that are a part of a batch of global_rows: sums over these rows divided by

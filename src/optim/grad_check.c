@@ -96,7 +96,7 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
                           double *max_rel_err)
 {
     const probe p = {ctx, f, ud};
-    int64_t total = 0, done = 0;
+    int64_t total = 0, done = 0, at;
     double worst = 0, *g;
     opt_status s = opt__enter(ctx);
 
@@ -106,8 +106,17 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
         return s;
     if (f == NULL || max_rel_err == NULL)
         return opt__fail(ctx, OPT_EINVAL, "grad_check: %s is NULL", f ? "max_rel_err" : "f");
-    for (int i = 0; i < params.n; i++)
+    for (int i = 0; i < params.n; i++) {
         total += opt_tensor_len(&params.at[i].value);
+        at = opt__find_nonfinite(&params.at[i].grad);
+        if (at >= 0)
+            return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of the gradient of %s is %g",
+                             (long long)at, params.at[i].name, opt_get(&params.at[i].grad, at));
+        at = opt__find_nonfinite(&params.at[i].value);
+        if (at >= 0)
+            return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of %s is %g", (long long)at,
+                             params.at[i].name, opt_get(&params.at[i].value, at));
+    }
     g = opt__alloc(ctx, total, sizeof *g);
     if (g == NULL)
         return opt__no_memory(ctx, "grad_check");
@@ -117,7 +126,7 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
         double err = 0;
 
         s = check_param(&p, &params.at[i], g + done, &err);
-        worst = fmax(worst, err);
+        worst = err <= worst ? worst : err;
         done += opt_tensor_len(&params.at[i].value);
     }
     copy_gradients(params, g, true);

@@ -2,6 +2,7 @@
  *
  * The built-in methods. Their loops are in kernel/steps.inc.
  */
+#include <float.h>
 #include <math.h>
 
 #include <opt/optim.h>
@@ -53,7 +54,7 @@ static opt_status update_adam(const opt_update *u)
 }
 
 static const opt_hyper adam_hyper[] = {
-    {"beta1", 0.9, 0, 1}, {"beta2", 0.999, 0, 1}, {"eps", 1e-8, 0, HUGE_VAL}};
+    {"beta1", 0.9, 0, 1}, {"beta2", 0.999, 0, 1}, {"eps", 1e-8, DBL_MIN, HUGE_VAL}};
 
 const opt_method opt_adam = {
     .name = "adam", .hyper = adam_hyper, .nhyper = 3, .slot = {"m", "v"}, .update = update_adam};

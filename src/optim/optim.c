@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The driver: everything about a step that is the same for all methods.
- *
- * Parameters whose values and gradients lie end to end in memory are stepped as one run, in chunks that stay
- * in the first-level cache, so a network of many small tensors costs no more than one large tensor. Slots of
- * a name are one block of memory in the order of the parameters, and so lie end to end wherever the
- * parameters do. Where clipping or l2 is on, the effective gradient of a chunk is made in a scratch buffer.
+ * The driver: making an optimizer, and looking at one.
  */
 #include "optim/optim.h"
 
@@ -14,34 +9,6 @@
 
 #include "optim/method.h"
 #include "optim/params.h"
-#include "tensor/tensor.h"
-
-#define CHUNK 4096 /* elements */
-
-/* Elements that are stepped together: one or several whole parameters. */
-typedef struct run {
-    opt_tensor w, g,
-        slot[OPT_MAX_SLOTS]; /* one dimension; of a whole_tensor method, the parameter's own shape */
-    bool no_decay;
-    int first; /* the parameter it begins with, for messages */
-} run;
-
-struct opt_optim {
-    opt_ctx *ctx;
-    opt_method method;
-    opt_optim_opts opts;
-    double *hyper; /* [method.nhyper] */
-    opt_param *params;
-    int nparams, nslots;
-    opt_tensor *slots; /* [nparams * nslots], slot s of parameter p at p * nslots + s */
-    void *slot_memory[OPT_MAX_SLOTS];
-    run *runs;
-    int nruns;
-    void *scratch;  /* one chunk's effective gradient */
-    int64_t t;      /* steps done */
-    double last_lr; /* of the last step, as is the next */
-    double grad_norm;
-};
 
 /* ---- Making one ---------------------------------------------------------------------------------------- */
 
@@ -56,12 +23,11 @@ static opt_status check_option(opt_ctx *ctx, const char *method, const char *nam
 
 static opt_status check_options(opt_ctx *ctx, const char *method, opt_optim_opts *o)
 {
-    opt_status s = OPT_OK;
+    opt_status s;
 
     if (!(o->lr > 0 && isfinite(o->lr)))
         return opt__fail(ctx, OPT_EINVAL, "%s: lr = %g is outside (0, inf)", method, o->lr);
-    if (!s)
-        s = check_option(ctx, method, "clip_value", &o->clip_value);
+    s = check_option(ctx, method, "clip_value", &o->clip_value);
     if (!s)
         s = check_option(ctx, method, "clip_norm", &o->clip_norm);
     if (!s)
@@ -69,6 +35,35 @@ static opt_status check_options(opt_ctx *ctx, const char *method, opt_optim_opts
     if (!s)
         s = check_option(ctx, method, "weight_decay", &o->weight_decay);
     return s;
+}
+
+/* With f32 parameters every option is rounded to f32 before use, and has to make sense then as well. */
+static opt_status check_single(opt_optim *o)
+{
+    const opt_method *m = &o->method;
+    const struct {
+        const char *name;
+        double x;
+    } option[] = {{"lr", o->opts.lr},
+                  {"clip_value", o->opts.clip_value},
+                  {"clip_norm", o->opts.clip_norm},
+                  {"l2", o->opts.l2},
+                  {"weight_decay", o->opts.weight_decay}};
+
+    for (int p = 0; p < o->nparams; p++)
+        o->single = o->single || o->params[p].value.dtype == OPT_F32;
+    for (int i = 0; o->single && i < m->nhyper; i++) {
+        const double x = o->hyper[i], rounded = (double)(float)x;
+
+        if (!(rounded >= m->hyper[i].min && rounded < m->hyper[i].max) || (x != 0 && rounded == 0))
+            return opt__fail(o->ctx, OPT_EINVAL, "%s: %s = %g is out of range once rounded to f32", m->name,
+                             m->hyper[i].name, x);
+    }
+    for (int i = 0; o->single && i < 5; i++)
+        if (!isfinite((float)option[i].x))
+            return opt__fail(o->ctx, OPT_EINVAL, "%s: %s = %g is out of range once rounded to f32", m->name,
+                             option[i].name, option[i].x);
+    return OPT_OK;
 }
 
 /* Where parameter p's part begins in a slot's block whose parts before it end at `end`, in bytes. */
@@ -117,7 +112,7 @@ static bool joins(const opt_tensor *a, const opt_tensor *b)
 }
 
 /* Whether parameter p, with these slots, goes on where the run ends. */
-static bool continues(const opt_optim *o, const run *r, int p)
+static bool continues(const opt_optim *o, const opt__run *r, int p)
 {
     if (o->method.whole_tensor || r->no_decay != o->params[p].no_decay ||
         !joins(&r->w, &o->params[p].value) || !joins(&r->g, &o->params[p].grad))
@@ -138,7 +133,7 @@ static void find_runs(opt_optim *o)
 {
     for (int p = 0; p < o->nparams; p++) {
         const opt_param *param = &o->params[p];
-        run *r = o->runs + o->nruns;
+        opt__run *r = o->runs + o->nruns;
 
         if (o->nruns > 0 && continues(o, r - 1, p)) {
             const int64_t n = opt_tensor_len(&param->value);
@@ -149,7 +144,7 @@ static void find_runs(opt_optim *o)
                 r[-1].slot[s].dim[0] += n;
             continue;
         }
-        *r = (run){.w = param->value, .g = param->grad, .no_decay = param->no_decay, .first = p};
+        *r = (opt__run){.w = param->value, .g = param->grad, .no_decay = param->no_decay, .first = p};
         for (int s = 0; s < o->nslots; s++)
             r->slot[s] = o->slots[p * o->nslots + s];
         if (!o->method.whole_tensor) {
@@ -160,11 +155,6 @@ static void find_runs(opt_optim *o)
         }
         o->nruns++;
     }
-}
-
-static int64_t chunk_size(const opt_optim *o, const run *r)
-{
-    return o->method.whole_tensor ? opt_tensor_len(&r->w) : CHUNK;
 }
 
 static bool changes_gradient(const opt_optim *o)
@@ -179,8 +169,8 @@ static opt_status allocate_scratch(opt_optim *o)
     if (!changes_gradient(o))
         return OPT_OK;
     for (int i = 0; i < o->nruns; i++)
-        if (chunk_size(o, &o->runs[i]) > largest)
-            largest = chunk_size(o, &o->runs[i]);
+        if (opt__chunk(o, &o->runs[i]) > largest)
+            largest = opt__chunk(o, &o->runs[i]);
     o->scratch = opt__alloc(o->ctx, largest, sizeof(double));
     return o->scratch ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
 }
@@ -199,6 +189,8 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
     o->nparams = params.n;
     o->nslots = opt__slot_count(&o->method);
     s = opt__read_hyper(o->ctx, &o->method, hyper, o->hyper);
+    if (!s)
+        s = check_single(o);
     if (!s)
         s = allocate_slots(o);
     if (s)
@@ -258,126 +250,24 @@ void opt_optim_free(opt_optim *o)
     }
 }
 
-/* ---- A step -------------------------------------------------------------------------------------------- */
-
-static opt_status sum_over_ranks(opt_optim *o)
-{
-    const opt_comm *c = &o->ctx->comm;
-
-    for (int p = 0; c->size > 1 && p < o->nparams; p++) {
-        opt_tensor *g = &o->params[p].grad;
-
-        if (c->sum(c->ud, g->data, (size_t)opt_tensor_len(g), g->dtype))
-            return opt__fail(o->ctx, OPT_ECOMM, "%s: summing the gradient of %s over ranks failed",
-                             o->method.name, o->params[p].name);
-    }
-    return OPT_OK;
-}
-
-/* The finite check and the norm share one read of the gradient. *scale <- what clip_norm asks for. */
-static opt_status check_and_clip(opt_optim *o, double *scale)
-{
-    const opt_params params = {o->params, o->nparams};
-    double norm;
-    opt_status s;
-
-    *scale = 1;
-    o->grad_norm = (double)NAN;
-    if (o->opts.unchecked && !(o->opts.clip_norm > 0))
-        return OPT_OK;
-    s = opt__norm(o->ctx, o->method.name, params, HUGE_VAL, &o->grad_norm);
-    if (s || !(o->opts.clip_norm > 0))
-        return s;
-    norm = o->grad_norm;
-    if (o->opts.clip_value > 0)
-        s = opt__norm(o->ctx, o->method.name, params, o->opts.clip_value, &norm);
-    if (!s && norm > o->opts.clip_norm)
-        *scale = o->opts.clip_norm / norm;
-    return s;
-}
-
-/* One chunk: elements [start, start + n) of a run, in the run's own shape when that is all of it. */
-static opt_status step_chunk(opt_optim *o, const run *r, int64_t start, int64_t n, double scale,
-                             opt_update *u)
-{
-    const opt__kernels *k = opt__kernels_of(o->ctx, r->w.dtype);
-    const double l2 = r->no_decay ? 0 : o->opts.l2, decay = r->no_decay ? 0 : o->opts.weight_decay;
-
-    u->w.data = opt__at(&r->w, start);
-    u->g.data = opt__at(&r->g, start);
-    for (int s = 0; s < o->nslots; s++)
-        u->slot[s].data = opt__at(&r->slot[s], start);
-    if (!o->method.whole_tensor) {
-        u->w.dim[0] = u->g.dim[0] = n;
-        for (int s = 0; s < o->nslots; s++)
-            u->slot[s].dim[0] = n;
-    }
-    if (o->opts.clip_value > 0 || scale != 1 || l2 > 0) {
-        const double clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL;
-
-        k->effective(n, u->w.data, u->g.data, o->scratch, clip, scale, l2);
-        u->g.data = o->scratch;
-    }
-    if (decay > 0)
-        k->shrink(n, u->w.data, 1 - u->lr * decay);
-    return o->method.update(u);
-}
-
-static opt_status step_run(opt_optim *o, const run *r, double lr, double scale)
-{
-    const int64_t len = opt_tensor_len(&r->w), chunk = chunk_size(o, r);
-    opt_update u = {
-        .hyper = o->hyper, .t = o->t + 1, .lr = lr, .w = r->w, .g = r->g, .kernels = o->ctx->kernels};
-
-    memcpy(u.slot, r->slot, sizeof u.slot);
-    for (int64_t i = 0; i < len; i += chunk) {
-        const opt_status s = step_chunk(o, r, i, len - i < chunk ? len - i : chunk, scale, &u);
-
-        if (s)
-            return opt__fail(o->ctx, s, "%s: the update of %s failed: %s", o->method.name,
-                             o->params[r->first].name, opt_strerror(s));
-    }
-    return OPT_OK;
-}
-
-opt_status opt_optim_step(opt_optim *o)
-{
-    double lr, scale;
-    opt_status s;
-
-    if (o == NULL)
-        return OPT_EINVAL;
-    lr = opt_optim_lr(o);
-    if (!(lr >= 0 && isfinite(lr)))
-        return opt__fail(o->ctx, OPT_EINVAL, "%s: the learning rate of step %lld is %g", o->method.name,
-                         (long long)o->t + 1, lr);
-    s = sum_over_ranks(o);
-    if (!s)
-        s = check_and_clip(o, &scale);
-    for (int i = 0; !s && i < o->nruns; i++)
-        s = step_run(o, &o->runs[i], lr, scale);
-    if (s)
-        return s;
-    o->last_lr = lr;
-    o->t++;
-    return OPT_OK;
-}
-
 /* ---- Looking at one ------------------------------------------------------------------------------------ */
 
 double opt_optim_lr(const opt_optim *o)
 {
+    if (o == NULL)
+        return (double)NAN;
     return o->opts.schedule ? o->opts.schedule(o->opts.lr, o->t, o->opts.schedule_arg) : o->opts.lr;
 }
 
 void opt_optim_set_lr(opt_optim *o, double lr)
 {
-    o->opts.lr = lr;
+    if (o != NULL)
+        o->opts.lr = lr;
 }
 
 int64_t opt_optim_steps(const opt_optim *o)
 {
-    return o->t;
+    return o ? o->t : 0;
 }
 
 opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot)
@@ -415,8 +305,10 @@ opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
 {
     opt_status s;
 
-    if (src == NULL || dst == NULL)
+    if (dst == NULL)
         return OPT_EINVAL;
+    if (src == NULL)
+        return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: src is NULL");
     s = check_alike(src, dst);
     for (int i = 0; !s && i < src->nparams * src->nslots; i++)
         s = opt_tensor_copy(dst->ctx, &src->slots[i], &dst->slots[i]);

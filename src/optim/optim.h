@@ -1,11 +1,54 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the training loop sees of an optimizer.
+ * The driver's insides, shared by optim.c (making and reading one) and step.c, and what the training loop
+ * sees of it.
+ *
+ * Parameters whose values and gradients lie end to end in memory are stepped as one run, in chunks that stay
+ * in the first-level cache, so a network of many small tensors costs no more than one large tensor. Slots of
+ * a name are one block of memory in the order of the parameters, and so lie end to end wherever the
+ * parameters do. Where clipping or l2 is on, the effective gradient of a chunk is made in a scratch buffer.
  */
 #ifndef OPT_OPTIM_OPTIM_H
 #define OPT_OPTIM_OPTIM_H
 
 #include <opt/optim.h>
+
+#include "base/context.h"
+#include "tensor/tensor.h"
+
+#define OPT__CHUNK 4096 /* elements */
+
+/* Elements that are stepped together: one or several whole parameters. */
+typedef struct opt__run {
+    opt_tensor w, g,
+        slot[OPT_MAX_SLOTS]; /* one dimension; of a whole_tensor method, the parameter's own shape */
+    bool no_decay;
+    int first; /* the parameter it begins with, for messages */
+} opt__run;
+
+struct opt_optim {
+    opt_ctx *ctx;
+    opt_method method;
+    opt_optim_opts opts;
+    double *hyper; /* [method.nhyper] */
+    opt_param *params;
+    int nparams, nslots;
+    bool single;       /* some parameter is f32 */
+    opt_tensor *slots; /* [nparams * nslots], slot s of parameter p at p * nslots + s */
+    void *slot_memory[OPT_MAX_SLOTS];
+    opt__run *runs;
+    int nruns;
+    void *scratch;  /* one chunk's effective gradient */
+    int64_t t;      /* steps done */
+    double last_lr; /* of the last step, as is the next */
+    double grad_norm;
+};
+
+/* Elements of a run that an update gets at a time. */
+static inline int64_t opt__chunk(const opt_optim *o, const opt__run *r)
+{
+    return o->method.whole_tensor ? opt_tensor_len(&r->w) : OPT__CHUNK;
+}
 
 /* The norm of the last step's gradient before clipping; NaN when it was not taken. */
 double opt__optim_grad_norm(const opt_optim *o);

@@ -31,6 +31,8 @@ static opt_status check_param(opt_ctx *ctx, const char *who, const opt_param *p)
     if (p->value.dtype != p->grad.dtype)
         return opt__fail(ctx, OPT_EDTYPE, "%s is %s where the value is %s", what,
                          opt__dtype_name(p->grad.dtype), opt__dtype_name(p->value.dtype));
+    if (opt__overlap(&p->value, &p->grad))
+        return opt__fail(ctx, OPT_EINVAL, "%s shares memory with the value", what);
     return OPT_OK;
 }
 

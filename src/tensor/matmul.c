@@ -6,13 +6,6 @@
 
 #include "tensor/tensor.h"
 
-static bool overlap(const opt_tensor *a, const opt_tensor *b)
-{
-    const uintptr_t pa = (uintptr_t)a->data, pb = (uintptr_t)b->data;
-
-    return pa < (uintptr_t)opt__at(b, opt_tensor_len(b)) && pb < (uintptr_t)opt__at(a, opt_tensor_len(a));
-}
-
 /* OPT_OK when t is a matrix of the dtype wanted. */
 static opt_status check_matrix(opt_ctx *ctx, const char *what, const opt_tensor *t, opt_dtype dtype)
 {
@@ -50,8 +43,8 @@ opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const
     if (b->dim[tb ? 1 : 0] != k || c->dim[0] != m || c->dim[1] != n)
         return opt__fail(ctx, OPT_ESHAPE, "matmul: %s%s times %s%s does not make %s", opt__shape_of(a).text,
                          ta ? "^T" : "", opt__shape_of(b).text, tb ? "^T" : "", opt__shape_of(c).text);
-    if (overlap(a, c) || overlap(b, c))
-        return opt__fail(ctx, OPT_EINVAL, "matmul: c overlaps %s", overlap(a, c) ? "a" : "b");
+    if (opt__overlap(a, c) || opt__overlap(b, c))
+        return opt__fail(ctx, OPT_EINVAL, "matmul: c overlaps %s", opt__overlap(a, c) ? "a" : "b");
     if (!isfinite(a->dtype == OPT_F32 ? (double)(float)beta : beta))
         return opt__fail(ctx, OPT_EINVAL, "matmul: beta = %g is not finite", beta);
     opt__kernels_of(ctx, a->dtype)

@@ -190,7 +190,7 @@ opt_status opt_tensor_copy(opt_ctx *ctx, const opt_tensor *src, opt_tensor *dst)
 
 void opt_tensor_fill(opt_tensor *t, double x)
 {
-    const int64_t n = opt_tensor_len(t);
+    const int64_t n = t->data ? opt_tensor_len(t) : 0;
 
     if (t->dtype == OPT_F32) {
         float *p = t->data;
@@ -214,6 +214,13 @@ void opt_set(const opt_tensor *t, int64_t i, double x)
         ((float *)t->data)[i] = (float)x;
     else
         ((double *)t->data)[i] = x;
+}
+
+bool opt__overlap(const opt_tensor *a, const opt_tensor *b)
+{
+    const uintptr_t pa = (uintptr_t)a->data, pb = (uintptr_t)b->data;
+
+    return pa < (uintptr_t)opt__at(b, opt_tensor_len(b)) && pb < (uintptr_t)opt__at(a, opt_tensor_len(a));
 }
 
 int64_t opt__find_nonfinite(const opt_tensor *t)

@@ -40,6 +40,9 @@ static inline int64_t opt__rows(const opt_tensor *t)
 }
 int64_t opt__cols(const opt_tensor *t);
 
+/* Whether they share memory. */
+bool opt__overlap(const opt_tensor *a, const opt_tensor *b);
+
 /* Index of the first element that is not finite, or -1. */
 int64_t opt__find_nonfinite(const opt_tensor *t);
 

@@ -145,7 +145,7 @@ static opt_status run_epoch(loop *l)
     opt_batches *b = l->batches;
     while (!l->stopped) {
         opt_batch part;
-        double loss;
+        double loss = (double)NAN; /* for a model that forgets to set it */
         opt_status s = opt_batches_next(b, &part);
 
         if (s == OPT_END)

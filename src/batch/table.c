@@ -7,14 +7,22 @@
 #include "batch/batches.h"
 #include "tensor/tensor.h"
 
-/* to [n, cols] <- rows row[0..n) of from */
+/* to [n, cols] <- rows row[0..n) of from. Rows of a few numbers are not worth a call of memcpy each. */
 static void gather(const opt_tensor *from, const int64_t *row, int64_t n, opt_tensor *to)
 {
-    const size_t bytes = (size_t)opt__cols(from) * opt__size(from->dtype);
+    const int64_t bytes = opt__cols(from) * (int64_t)opt__size(from->dtype);
 
-    for (int64_t i = 0; i < n; i++)
-        memcpy((char *)to->data + (size_t)i * bytes, (const char *)from->data + (size_t)row[i] * bytes,
-               bytes);
+    for (int64_t i = 0; i < n; i++) {
+        const char *source = (const char *)from->data + row[i] * bytes;
+        char *target = (char *)to->data + i * bytes;
+
+        if (bytes == 8)
+            memcpy(target, source, 8);
+        else if (bytes == 16)
+            memcpy(target, source, 16);
+        else
+            memcpy(target, source, (size_t)bytes);
+    }
 }
 
 static opt_status read_table(void *ud, const int64_t *row, int64_t n, opt_tensor *x, opt_tensor *y)

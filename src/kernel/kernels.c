@@ -77,7 +77,8 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
         .derive = {derive_relu_##type, derive_tanh_##type, derive_sigmoid_##type},                           \
         .loss = {loss_bce_##type, loss_softmax_##type, loss_mse_##type},                                     \
         .output = {output_bce_##type, output_softmax_##type, output_mse_##type},                             \
-        .transpose = transpose_##type, .narrow_gradient = narrow_gradient_##type,                            \
+        .transpose = transpose_##type, .narrow_product = narrow_product_##type,                              \
+        .narrow_gradient = narrow_gradient_##type,                                                           \
         .bad_label = {bad_bce_##type, bad_softmax_##type, bad_mse},                                          \
     }
 

@@ -60,6 +60,11 @@ typedef struct opt__kernels {
      */
     void (*transpose)(int64_t n, int64_t cols, const void *x, void *xt);
 
+    /* z [units, n] <- W x for x [inputs, n], rows OPT__LANE apart, n a multiple of 16; W's element (u, k) is
+     * at w[u * w_row + k * w_next]. The bits of matmul, sooner where inputs are few. */
+    void (*narrow_product)(int64_t units, int64_t inputs, int64_t n, const void *w, int64_t w_row,
+                           int64_t w_next, const void *x, void *z);
+
     /* dw [units, inputs] += dz a^T and db [units] += the sums of dz's rows, for dz [units, n] and a [inputs,
      * n], n a multiple of 16: lane j of 64 bytes' worth of lanes takes examples j, j + lanes, ...; a tree
      * combines them. For layers with few inputs; dw may be NULL. */

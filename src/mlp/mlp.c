@@ -13,7 +13,7 @@
 #include "tensor/tensor.h"
 
 #define LANE   INT64_C(64) /* OPT__LANE, in the type of sizes */
-#define NARROW 16          /* inputs below which a layer's dW is made of dot products */
+#define NARROW 16          /* inputs below which a layer is narrow */
 
 /* ---- Making one ---------------------------------------------------------------------------------------- */
 
@@ -244,7 +244,10 @@ static void forward(const opt_mlp *net, const void *x, int64_t rows)
     for (int i = 0; i <= last; i++) {
         const opt__layer *l = &net->layer[i];
 
-        k->matmul(false, false, l->out, n, l->in, l->w, l->in, input_of(net, i), LANE, 0, l->a, LANE);
+        if (l->in < NARROW)
+            k->narrow_product(l->out, l->in, n, l->w, l->in, 1, input_of(net, i), l->a);
+        else
+            k->matmul(false, false, l->out, n, l->in, l->w, l->in, input_of(net, i), LANE, 0, l->a, LANE);
         k->activate[i < last ? (int)net->act : OPT__LINEAR](l->out, n, l->b, l->a);
     }
 }
@@ -266,7 +269,10 @@ static void backward(const opt_mlp *net, const void *x, int64_t rows)
         else if (!narrow)
             k->matmul(false, true, l->out, l->in, rows, l->dz, LANE, before->a, LANE, 1, l->dw, l->in);
         if (i > 0) {
-            k->matmul(true, false, l->in, n, l->out, l->w, l->in, l->dz, LANE, 0, before->dz, LANE);
+            if (l->out < NARROW)
+                k->narrow_product(l->in, l->out, n, l->w, 1, l->in, l->dz, before->dz);
+            else
+                k->matmul(true, false, l->in, n, l->out, l->w, l->in, l->dz, LANE, 0, before->dz, LANE);
             k->derive[net->act](l->in, n, before->a, before->dz);
         }
     }

@@ -43,17 +43,19 @@ static void next_block(opt_rng *r)
     r->pos = 0;
 }
 
-uint32_t opt_rng_u32(opt_rng *r)
+static inline uint32_t temper(uint32_t y)
 {
-    uint32_t y;
-
-    if (r->pos >= WORDS)
-        next_block(r);
-    y = r->key[r->pos++];
     y ^= y >> 11;
     y ^= (y << 7) & 0x9d2c5680u;
     y ^= (y << 15) & 0xefc60000u;
     return y ^ (y >> 18);
+}
+
+uint32_t opt_rng_u32(opt_rng *r)
+{
+    if (r->pos >= WORDS)
+        next_block(r);
+    return temper(r->key[r->pos++]);
 }
 
 double opt_rng_uniform(opt_rng *r)
@@ -84,17 +86,22 @@ double opt_rng_normal(opt_rng *r)
     return factor * x2;
 }
 
+/* The bits that max needs. */
+static uint64_t mask_of(uint64_t max)
+{
+    uint64_t mask = max;
+
+    for (int shift = 1; shift < 64; shift *= 2)
+        mask |= mask >> shift;
+    return mask;
+}
+
 /* Uniform in [0, max]: words masked to max's bits, those above max rejected. */
 static uint64_t bounded(opt_rng *r, uint64_t max)
 {
-    uint64_t mask = max, x;
+    const uint64_t mask = mask_of(max);
+    uint64_t x;
 
-    mask |= mask >> 1;
-    mask |= mask >> 2;
-    mask |= mask >> 4;
-    mask |= mask >> 8;
-    mask |= mask >> 16;
-    mask |= mask >> 32;
     do {
         x = opt_rng_u32(r);
         if (max > UINT32_MAX)
@@ -104,14 +111,56 @@ static uint64_t bounded(opt_rng *r, uint64_t max)
     return x;
 }
 
+static void swap(int64_t *out, int64_t i, int64_t j)
+{
+    const int64_t swapped = out[i];
+
+    out[i] = out[j];
+    out[j] = swapped;
+}
+
+/* The same draws and swaps as bounded and swap for i = *last down to 1, for as long as words[0..n) last;
+ * returns how many were used. A rejected word swaps an element with itself and moves nothing, which takes no
+ * branch that could be mispredicted. */
+static int shuffle_with(const uint32_t *words, int n, int64_t *last, int64_t *out)
+{
+    int64_t i = *last;
+    int used = 0;
+
+    while (i > 0 && used < n) {
+        const int64_t mask = (int64_t)mask_of((uint64_t)i),
+                      floor = mask >> 1; /* below floor + 1 the mask changes */
+        const int64_t most = i - floor < n - used ? i - floor : n - used;
+        const uint32_t *w = words + used;
+
+        for (int64_t k = 0; k < most; k++) {
+            const int64_t j = w[k] & mask;
+            const bool accepted = j <= i;
+
+            swap(out, i, accepted ? j : i);
+            i -= accepted;
+        }
+        used += (int)most;
+    }
+    *last = i;
+    return used;
+}
+
 void opt_rng_permutation(opt_rng *r, int64_t n, int64_t *out)
 {
+    int64_t last = n < 1 ? 0 : n - 1;
+
     for (int64_t i = 0; i < n; i++)
         out[i] = i;
-    for (int64_t left = n; left > 1; left--) {
-        const int64_t last = left - 1;
-        const int64_t j = (int64_t)bounded(r, (uint64_t)last), swapped = out[last];
-        out[last] = out[j];
-        out[j] = swapped;
+    for (; last > UINT32_MAX; last--)
+        swap(out, last, (int64_t)bounded(r, (uint64_t)last));
+    while (last > 0) {
+        uint32_t words[WORDS];
+
+        if (r->pos >= WORDS)
+            next_block(r);
+        for (int k = r->pos; k < WORDS; k++)
+            words[k] = temper(r->key[k]);
+        r->pos += shuffle_with(words + r->pos, WORDS - r->pos, &last, out);
     }
 }

@@ -4,8 +4,6 @@
  */
 #include "batch/batches.h"
 
-#include <opt/rng.h>
-
 #include "tensor/tensor.h"
 
 static opt_status check_source(opt_ctx *ctx, const opt_source *s)
@@ -58,7 +56,8 @@ static opt_status allocate(opt_batches *b)
     if (s)
         return s;
     b->order = opt__alloc(b->ctx, b->source.rows, sizeof *b->order);
-    return b->order ? OPT_OK : opt__no_memory(b->ctx, "batches");
+    b->ahead = opt__alloc(b->ctx, OPT__ABREAST, sizeof *b->ahead);
+    return b->order && b->ahead ? OPT_OK : opt__no_memory(b->ctx, "batches");
 }
 
 opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_batches_opts *opts,
@@ -100,6 +99,7 @@ void opt_batches_free(opt_batches *b)
         opt_tensor_free(b->ctx, &b->x);
         opt_tensor_free(b->ctx, &b->y);
         opt__free(b->ctx, b->order);
+        opt__free(b->ctx, b->ahead);
         opt__free(b->ctx, b);
     }
 }
@@ -118,10 +118,19 @@ int64_t opt__batch_rows(const opt_batches *b, int64_t index)
     return left < b->opts.size ? left : b->opts.size;
 }
 
+/* order <- the random order of an epoch, by seed + epoch (mod 2^32). */
+static void shuffle(opt_batches *b, int64_t epoch)
+{
+    if (b->first_ahead == 0 || epoch < b->first_ahead || epoch - b->first_ahead >= OPT__ABREAST) {
+        opt__rng_seed_abreast(b->ahead, b->opts.seed + (uint32_t)epoch);
+        b->first_ahead = epoch;
+    }
+    opt_rng rng = b->ahead[epoch - b->first_ahead]; /* a copy: the epoch may be begun again */
+    opt_rng_permutation(&rng, b->source.rows, b->order);
+}
+
 opt_status opt_batches_begin(opt_batches *b, int64_t epoch)
 {
-    opt_rng rng;
-
     if (b == NULL)
         return OPT_EINVAL;
     if (epoch < 1)
@@ -130,8 +139,7 @@ opt_status opt_batches_begin(opt_batches *b, int64_t epoch)
         for (int64_t i = 0; i < b->source.rows; i++)
             b->order[i] = i;
     } else {
-        opt_rng_seed(&rng, b->opts.seed + (uint32_t)epoch);
-        opt_rng_permutation(&rng, b->source.rows, b->order);
+        shuffle(b, epoch);
     }
     b->epoch = epoch;
     b->completed = epoch - 1;

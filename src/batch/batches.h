@@ -8,6 +8,7 @@
 #include <opt/batch.h>
 
 #include "base/context.h"
+#include "rng/rng.h"
 
 struct opt_batches {
     opt_ctx *ctx;
@@ -15,9 +16,11 @@ struct opt_batches {
     opt_batches_opts opts; /* size filled in */
     opt_tensor x, y;       /* room for the largest part of a batch; y zeroed when there are no labels */
     int64_t *order;        /* [rows] of the epoch begun */
-    int64_t epoch;         /* begun; 0: none yet */
-    int64_t next;          /* index of the next batch, or their count when the epoch is over */
-    int64_t completed;     /* epoch, when it has been handed out to its end, or the one before */
+    opt_rng *ahead; /* [OPT__ABREAST] streams for the epochs from first_ahead on; first_ahead 0: none yet */
+    int64_t first_ahead;
+    int64_t epoch;     /* begun; 0: none yet */
+    int64_t next;      /* index of the next batch, or their count when the epoch is over */
+    int64_t completed; /* epoch, when it has been handed out to its end, or the one before */
 
     /* The epoch's reported loss so far belongs to the place in the epoch: kept here by opt_train, so that a
      * run stopped in the middle goes on as if it had not been. */

@@ -27,16 +27,6 @@
 #define QUOTE(x)    QUOTE_(x)
 #define TABLES      JOIN(opt__kernels_, OPT__ISA)
 
-/* The smallest power of 2 whose double is n or more; 0 when n is 1. */
-static int opt__half(int64_t n)
-{
-    int half = 1;
-
-    while (2 * half < n)
-        half *= 2;
-    return n > 1 ? half : 0;
-}
-
 /* The sum over a lane, of which unused places are 0, by a tree. */
 static double opt__sum_lane(double *x)
 {

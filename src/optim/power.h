@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* x^n for n >= 0 by repeated squaring: the same bits everywhere, unlike pow. */
+/* x^n for n >= 0 by repeated squaring: the same bits everywhere, unlike pow. Below 2^-500, 0: a power of that
+ * size is only ever compared with 1, and arithmetic on denormal numbers is slow. */
 static inline double opt__power(double x, int64_t n)
 {
     double y = 1;
@@ -13,6 +14,8 @@ static inline double opt__power(double x, int64_t n)
         if (n % 2 == 1)
             y *= x;
         x *= x;
+        if (x < 0x1p-500)
+            return n > 1 ? 0 : y;
     }
     return y;
 }

@@ -2,7 +2,7 @@
  *
  * MT19937 and what NumPy's legacy RandomState draws from it.
  */
-#include <opt/rng.h>
+#include "rng/rng.h"
 
 #include <math.h>
 
@@ -20,6 +20,24 @@ void opt_rng_seed(opt_rng *r, uint32_t seed)
     r->pos = WORDS;
     r->has_gauss = false;
     r->gauss = 0;
+}
+
+void opt__rng_seed_abreast(opt_rng *r, uint32_t first)
+{
+    uint32_t seed[OPT__ABREAST];
+
+    for (int j = 0; j < OPT__ABREAST; j++)
+        seed[j] = first + (uint32_t)j;
+    for (int i = 0; i < WORDS; i++)
+        for (int j = 0; j < OPT__ABREAST; j++) {
+            r[j].key[i] = seed[j];
+            seed[j] = 1812433253u * (seed[j] ^ (seed[j] >> 30)) + (uint32_t)i + 1;
+        }
+    for (int j = 0; j < OPT__ABREAST; j++) {
+        r[j].pos = WORDS;
+        r[j].has_gauss = false;
+        r[j].gauss = 0;
+    }
 }
 
 /* Word k of the next block from words k, k + 1 and k + SHIFT of this one (indices modulo WORDS). */

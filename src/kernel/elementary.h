@@ -100,7 +100,7 @@ static inline double opt__log1p(double x)
     const double u = 1 + x, lost = x > 1 ? 1 - (u - x) : x - (u - 1); /* of x when 1 was added */
     const double infinity = opt__from_bits(0x7ff0000000000000u);
 
-    return opt__log(u) + ((x < infinity) & (u > 0) ? lost / u : 0);
+    return opt__log(u) + (((x < infinity) & (u > 0)) ? lost / u : 0);
 }
 
 /* At most 2.5. */

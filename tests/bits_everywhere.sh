@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Cross-compiles the library and checks golden/bits.txt under user-mode emulation: arm64, and big-endian s390x.
+# Debian: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
+# qemu-user-static
+#
+# usage: bits_everywhere.sh SOURCE_FOLDER
+set -eu
+cd "$1"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+
+# check NAME COMPILER EMULATOR
+check() {
+    "$2" -std=c11 -O2 -static -ffp-contract=off -fno-math-errno -fno-trapping-math \
+        -fexcess-precision=fast -DOPT__ISA=baseline \
+        -Iinclude -Isrc -o "$work/$1" tests/internal_bits.c src/*/*.c -lm
+    echo "$1:"
+    "$3" "$work/$1" tests/golden/bits.txt || status=1
+}
+check arm64 aarch64-linux-gnu-gcc qemu-aarch64-static
+check s390x s390x-linux-gnu-gcc qemu-s390x-static
+exit $status

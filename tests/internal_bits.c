@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The same bits everywhere: hashes of what the library computes, for each instruction set that the machine
+ * has, compared with golden/bits.txt. Needs no test framework, so that it runs wherever a C compiler's output
+ * does. Sees the library's insides, for its elementary functions.
+ *
+ * usage: internal_bits FILE           compares; fails, and says what differs, when a hash is not FILE's
+ *        internal_bits                prints the hashes of the baseline, as FILE has them
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <opt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/elementary.h"
+
+#define MAX_LINES 64
+
+typedef struct line {
+    char name[40];
+    uint64_t hash;
+} line;
+
+static line lines[MAX_LINES];
+static int nlines;
+
+/* ---- Hashing --------------------------------------------------------------------------------------------
+ */
+
+/* FNV-1a over numbers, lowest byte first whatever the machine's order; every NaN counts as the same. */
+static uint64_t hash_tensor(uint64_t hash, const opt_tensor *t)
+{
+    const int64_t n = opt_tensor_len(t);
+
+    for (int64_t i = 0; i < n; i++) {
+        const double x = opt_get(t, i);
+        const uint64_t bits = isnan(x) ? 0x7ff8000000000000u : opt__bits(x);
+
+        for (int k = 0; k < 8; k++)
+            hash = (hash ^ (bits >> (8 * k) & 0xff)) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+static const uint64_t empty = 0xcbf29ce484222325u;
+
+static uint64_t hash_params(opt_params params)
+{
+    uint64_t hash = empty;
+
+    for (int i = 0; i < params.n; i++)
+        hash = hash_tensor(hash, &params.at[i].value);
+    return hash;
+}
+
+static void note(const char *name, const char *part, opt_dtype dtype, uint64_t hash)
+{
+    if (nlines == MAX_LINES)
+        exit(2);
+    snprintf(lines[nlines].name, sizeof lines[nlines].name, "%s%s%s", name, part,
+             dtype == OPT_F32 ? "-f32" : "-f64");
+    lines[nlines++].hash = hash;
+}
+
+static void check(const opt_ctx *ctx, opt_status s)
+{
+    if (s) {
+        fprintf(stderr, "%s\n", opt_errmsg(ctx));
+        exit(2);
+    }
+}
+
+/* ---- What is computed -----------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    const opt_method *method;
+} methods[] = {{"gd", &opt_gd}, {"momentum", &opt_momentum}, {"adam", &opt_adam}};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+static opt_tensor make(opt_ctx *ctx, opt_dtype dtype, int64_t rows, int64_t cols)
+{
+    opt_tensor t;
+
+    check(ctx, opt_tensor_new(ctx, dtype, 2, (int64_t[]){rows, cols}, &t));
+    return t;
+}
+
+static void draw(opt_rng *r, opt_tensor *t, double scale)
+{
+    for (int64_t i = 0; i < opt_tensor_len(t); i++)
+        opt_set(t, i, scale * opt_rng_normal(r));
+}
+
+/* The final weights of a network trained on a table. */
+static void train(opt_ctx *ctx, const char *name, const opt_mlp_opts *net_opts, const opt_table *table,
+                  int method, double lr, int64_t epochs)
+{
+    opt_source source = opt_source_table(table);
+    opt_batches *batches;
+    opt_model model;
+    opt_optim *optim;
+    opt_mlp *net;
+
+    check(ctx, opt_mlp_new(ctx, net_opts, &net));
+    check(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.seed = 10}, &batches));
+    check(ctx, opt_optim_new(ctx, methods[method].method, NULL, &(opt_optim_opts){.lr = lr, .clip_norm = 10},
+                             opt_mlp_params(net), &optim));
+    model = opt_mlp_model(net);
+    check(ctx, opt_train(ctx, &model, optim, batches, &(opt_train_opts){.epochs = epochs}));
+    note(name, methods[method].name, net_opts->dtype, hash_params(opt_mlp_params(net)));
+    opt_optim_free(optim);
+    opt_batches_free(batches);
+    opt_mlp_free(net);
+}
+
+static void moons(opt_ctx *ctx, opt_dtype dtype)
+{
+    static const opt_act acts[METHODS] = {OPT_RELU, OPT_TANH, OPT_SIGMOID};
+    opt_table drawn, table;
+
+    check(ctx, opt_moons(ctx, 300, 0.2, 3, &drawn));
+    table = (opt_table){make(ctx, dtype, 300, 2), make(ctx, dtype, 300, 1)};
+    check(ctx, opt_tensor_copy(ctx, &drawn.x, &table.x));
+    check(ctx, opt_tensor_copy(ctx, &drawn.y, &table.y));
+    for (int k = 0; k < METHODS; k++) {
+        train(ctx, "moons-relu-", &(opt_mlp_opts){.size = {2, 5, 2, 1}, .dtype = dtype, .seed = 3}, &table, k,
+              7e-4, 2000);
+        train(ctx, "moons-other-",
+              &(opt_mlp_opts){.size = {2, 5, 2, 1}, .act = acts[k], .dtype = dtype, .seed = 3}, &table, k,
+              7e-4, 500);
+    }
+    opt_tensor_free(ctx, &drawn.x);
+    opt_tensor_free(ctx, &drawn.y);
+    opt_tensor_free(ctx, &table.x);
+    opt_tensor_free(ctx, &table.y);
+}
+
+static void digits(opt_ctx *ctx, opt_dtype dtype)
+{
+    opt_table table = {make(ctx, dtype, 1000, 64), make(ctx, dtype, 1000, 10)};
+    opt_rng r;
+
+    opt_rng_seed(&r, 1);
+    draw(&r, &table.x, 1);
+    for (int64_t i = 0; i < 1000; i++)
+        opt_set(&table.y, 10 * i + (int64_t)(10 * opt_rng_uniform(&r)), 1);
+    for (int k = 0; k < METHODS; k++)
+        train(ctx, "digits-",
+              &(opt_mlp_opts){
+                  .size = {64, 48, 10}, .act = OPT_TANH, .loss = OPT_SOFTMAX_CE, .dtype = dtype, .seed = 3},
+              &table, k, 0.01, 3);
+    opt_tensor_free(ctx, &table.x);
+    opt_tensor_free(ctx, &table.y);
+}
+
+static void steps(opt_ctx *ctx, opt_dtype dtype)
+{
+    enum { N = 100003 };
+    opt_param p = {.name = "w", .value = make(ctx, dtype, N, 1), .grad = make(ctx, dtype, N, 1)};
+    opt_rng r;
+
+    for (int k = 0; k < METHODS; k++) {
+        const opt_optim_opts opts = {
+            .lr = 0.01, .clip_value = 2, .clip_norm = 300, .l2 = 0.01, .weight_decay = 0.02};
+        opt_optim *o;
+
+        opt_rng_seed(&r, 7);
+        draw(&r, &p.value, 1);
+        draw(&r, &p.grad, 1.3);
+        check(ctx, opt_optim_new(ctx, methods[k].method, NULL, &opts, (opt_params){&p, 1}, &o));
+        for (int t = 0; t < 200; t++) {
+            opt_set(&p.grad, t, t);
+            check(ctx, opt_optim_step(o));
+        }
+        note("steps-", methods[k].name, dtype, hash_params((opt_params){&p, 1}));
+        opt_optim_free(o);
+    }
+    opt_tensor_free(ctx, &p.value);
+    opt_tensor_free(ctx, &p.grad);
+}
+
+static void products(opt_ctx *ctx, opt_dtype dtype)
+{
+    static const char *const names[] = {"nn", "nt", "tn"};
+    opt_rng r;
+
+    for (int form = 0; form < 3; form++) {
+        const bool ta = form == 2, tb = form == 1;
+        uint64_t hash = empty;
+
+        opt_rng_seed(&r, 5);
+        for (int shape = 0; shape < 300; shape++) {
+            const int64_t most = shape % 50 == 0 ? 300 : 40;
+            const int64_t m = 1 + (int64_t)(opt_rng_uniform(&r) * (double)most);
+            const int64_t n = 1 + (int64_t)(opt_rng_uniform(&r) * (double)most);
+            const int64_t k = 1 + (int64_t)(opt_rng_uniform(&r) * (double)most);
+            opt_tensor a = make(ctx, dtype, ta ? k : m, ta ? m : k),
+                       b = make(ctx, dtype, tb ? n : k, tb ? k : n);
+            opt_tensor c = make(ctx, dtype, m, n);
+
+            draw(&r, &a, 1);
+            draw(&r, &b, 1);
+            draw(&r, &c, 1);
+            check(ctx, opt_matmul(ctx, ta, &a, tb, &b, shape % 3 * 0.5, &c));
+            hash = hash_tensor(hash, &c);
+            opt_tensor_free(ctx, &a);
+            opt_tensor_free(ctx, &b);
+            opt_tensor_free(ctx, &c);
+        }
+        note("matmul-", names[form], dtype, hash);
+    }
+}
+
+/* The gradient norm is the library's sum of squares. */
+static void sums(opt_ctx *ctx, opt_dtype dtype)
+{
+    uint64_t hash = empty;
+    opt_rng r;
+
+    opt_rng_seed(&r, 9);
+    for (int64_t n = 1; n < 20000; n = n * 5 / 4 + 1) {
+        opt_param p = {.name = "w", .value = make(ctx, dtype, n, 1), .grad = make(ctx, dtype, n, 1)};
+        double norm;
+
+        draw(&r, &p.grad, 1);
+        norm = opt_grad_norm(ctx, (opt_params){&p, 1});
+        hash = hash_tensor(hash, &(opt_tensor){.data = &norm, .dtype = OPT_F64});
+        opt_tensor_free(ctx, &p.value);
+        opt_tensor_free(ctx, &p.grad);
+    }
+    note("sums", "", dtype, hash);
+}
+
+static void functions(void)
+{
+    static double (*const f[])(double) = {opt__exp,     opt__log, opt__log1p, opt__tanh,
+                                          opt__sigmoid, opt__sin, opt__cos};
+    static const char *const names[] = {"exp", "log", "log1p", "tanh", "sigmoid", "sin", "cos"};
+
+    for (int k = 0; k < 7; k++) {
+        uint64_t hash = empty;
+
+        for (int i = -200000; i <= 200000; i++) {
+            const double y = f[k](i * 0.00390625 + i * 1e-7);
+            hash = hash_tensor(hash, &(opt_tensor){.data = &(double){y}, .dtype = OPT_F64});
+        }
+        note(names[k], "", OPT_F64, hash);
+    }
+}
+
+static void compute(opt_isa isa)
+{
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = isa});
+
+    nlines = 0;
+    functions();
+    for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
+        moons(ctx, dtype);
+        digits(ctx, dtype);
+        steps(ctx, dtype);
+        products(ctx, dtype);
+        sums(ctx, dtype);
+    }
+    opt_ctx_free(ctx);
+}
+
+/* ---- Comparing ------------------------------------------------------------------------------------------
+ */
+
+/* Number of lines that differ from the file's, or are missing there. */
+static int compare(FILE *file, const char *isa)
+{
+    int wrong = 0;
+
+    for (int i = 0; i < nlines; i++) {
+        char name[40];
+        uint64_t hash;
+
+        if (fscanf(file, "%39s %" SCNx64, name, &hash) != 2 || strcmp(name, lines[i].name) != 0 ||
+            hash != lines[i].hash) {
+            printf("%s: %s is %016" PRIx64 "\n", isa, lines[i].name, lines[i].hash);
+            wrong++;
+        }
+    }
+    rewind(file);
+    return wrong;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const isas[] = {"best", "baseline", "avx2", "avx512", "neon"};
+    FILE *file = argc > 1 ? fopen(argv[1], "r") : NULL;
+    int wrong = 0;
+
+    if (argc > 1 && file == NULL) {
+        fprintf(stderr, "%s: cannot be opened\n", argv[1]);
+        return 2;
+    }
+    if (file == NULL) {
+        compute(OPT_ISA_BASELINE);
+        for (int i = 0; i < nlines; i++)
+            printf("%s %016" PRIx64 "\n", lines[i].name, lines[i].hash);
+        return 0;
+    }
+    for (int isa = OPT_ISA_BASELINE; isa <= OPT_ISA_NEON; isa++) {
+        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)isa});
+        const bool here = *opt_errmsg(ctx) == '\0';
+
+        opt_ctx_free(ctx);
+        if (!here)
+            continue;
+        compute((opt_isa)isa);
+        wrong += compare(file, isas[isa]);
+        printf("%s: %d hashes compared\n", isas[isa], nlines);
+    }
+    fclose(file);
+    return wrong > 0;
+}

@@ -75,7 +75,7 @@ typedef struct opt__kernels {
     int64_t (*bad_label[3])(int64_t units, int64_t n, const void *y);
 } opt__kernels;
 
-#define OPT__LANE   64 /* examples that go through a network together */
+#define OPT__LANE   INT64_C(64) /* examples that go through a network together */
 #define OPT__LINEAR 3
 
 /* n examples rounded up to whole vectors: what is worked out in their place costs nothing and is not used. */

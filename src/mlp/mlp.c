@@ -12,8 +12,7 @@
 
 #include "tensor/tensor.h"
 
-#define LANE   INT64_C(64) /* OPT__LANE, in the type of sizes */
-#define NARROW 16          /* inputs below which a layer is narrow */
+#define NARROW 16 /* inputs below which a layer is narrow */
 
 /* ---- Making one ---------------------------------------------------------------------------------------- */
 
@@ -44,7 +43,7 @@ static opt_status check_options(opt_ctx *ctx, const opt_mlp_opts *o, int *layers
 /* The layers' shapes, and how many values and how much workspace they come to. */
 static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspace)
 {
-    const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double) / (2 * LANE + 1);
+    const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double) / (2 * OPT__LANE + 1);
 
     *workspace = 0;
     for (int i = 0; i < net->layers; i++) {
@@ -54,15 +53,15 @@ static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspac
         l->in = size[i];
         l->out = size[i + 1];
         if (weights < 0 || l->out > most || weights > most - l->out - net->nvalues ||
-            *workspace > PTRDIFF_MAX / (int64_t)sizeof(double) - 2 * LANE * l->out)
+            *workspace > PTRDIFF_MAX / (int64_t)sizeof(double) - 2 * OPT__LANE * l->out)
             return opt__fail(net->ctx, OPT_EINVAL, "mlp: size[%d] = %lld times size[%d] = %lld overflows", i,
                              (long long)l->in, i + 1, (long long)l->out);
         net->nvalues += weights + l->out;
-        *workspace += 2 * LANE * l->out;
+        *workspace += 2 * OPT__LANE * l->out;
     }
-    if (size[0] > PTRDIFF_MAX / (int64_t)sizeof(double) / LANE - *workspace / LANE)
+    if (size[0] > PTRDIFF_MAX / (int64_t)sizeof(double) / OPT__LANE - *workspace / OPT__LANE)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: size[0] = %lld overflows", (long long)size[0]);
-    *workspace += LANE * size[0];
+    *workspace += OPT__LANE * size[0];
     return OPT_OK;
 }
 
@@ -85,7 +84,7 @@ static void lay_out(opt_mlp *net)
     char *value = net->values, *grad = net->grads, *room = net->workspace;
 
     net->xt = room;
-    room += LANE * net->layer[0].in * (int64_t)size;
+    room += OPT__LANE * net->layer[0].in * (int64_t)size;
 
     for (int i = 0; i < net->layers; i++) {
         opt__layer *l = &net->layer[i];
@@ -96,10 +95,10 @@ static void lay_out(opt_mlp *net)
         l->dw = grad;
         l->db = grad + weights;
         l->a = room;
-        l->dz = room + LANE * biases;
+        l->dz = room + OPT__LANE * biases;
         value += weights + biases;
         grad += weights + biases;
-        room += 2 * LANE * biases;
+        room += 2 * OPT__LANE * biases;
         set_param(net, 'W', i, l->w, l->dw, 2, (int64_t[]){l->out, l->in});
         set_param(net, 'b', i, l->b, l->db, 1, (int64_t[]){l->out});
     }
@@ -224,16 +223,16 @@ static opt_status check_xy(const opt_mlp *net, const opt_tensor *x, const opt_te
 /* Rows of the chunk that starts at `row` of n. */
 static int64_t chunk_rows(int64_t n, int64_t row)
 {
-    return n - row < LANE ? n - row : LANE;
+    return n - row < OPT__LANE ? n - row : OPT__LANE;
 }
 
-/* The activations that layer i takes in, [in, LANE]. */
+/* The activations that layer i takes in, [in, OPT__LANE]. */
 static const void *input_of(const opt_mlp *net, int i)
 {
     return i > 0 ? net->layer[i - 1].a : net->xt;
 }
 
-/* Leaves every layer's activations, the last one's z, in a, for x [rows, in], rows <= LANE. */
+/* Leaves every layer's activations, the last one's z, in a, for x [rows, in], rows <= OPT__LANE. */
 static void forward(const opt_mlp *net, const void *x, int64_t rows)
 {
     const opt__kernels *k = net->kernels;
@@ -247,14 +246,15 @@ static void forward(const opt_mlp *net, const void *x, int64_t rows)
         if (l->in < NARROW)
             k->narrow_product(l->out, l->in, n, l->w, l->in, 1, input_of(net, i), l->a);
         else
-            k->matmul(false, false, l->out, n, l->in, l->w, l->in, input_of(net, i), LANE, 0, l->a, LANE);
+            k->matmul(false, false, l->out, n, l->in, l->w, l->in, input_of(net, i), OPT__LANE, 0, l->a,
+                      OPT__LANE);
         k->activate[i < last ? (int)net->act : OPT__LINEAR](l->out, n, l->b, l->a);
     }
 }
 
-/* Adds these rows' gradients to dw and db, after forward and once the last layer has its dz. The gradient by
- * x itself is not wanted. */
-static void backward(const opt_mlp *net, const void *x, int64_t rows)
+/* Adds these rows' gradients to dw and db, after forward and once the last layer has its dz; to nothing if
+ * they are the batch's first. The gradient by x itself is not wanted. */
+static void backward(const opt_mlp *net, const void *x, int64_t rows, bool first)
 {
     const opt__kernels *k = net->kernels;
     const int64_t n = opt__padded(rows);
@@ -262,17 +262,25 @@ static void backward(const opt_mlp *net, const void *x, int64_t rows)
     for (int i = net->layers - 1; i >= 0; i--) {
         const opt__layer *l = &net->layer[i], *before = l - 1;
         const bool narrow = l->in < NARROW;
+        const double beta = first ? 0 : 1;
 
+        if (first) {
+            memset(l->db, 0, (size_t)l->out * opt__size(net->dtype));
+            if (narrow)
+                memset(l->dw, 0, (size_t)(l->out * l->in) * opt__size(net->dtype));
+        }
         k->narrow_gradient(l->out, l->in, n, l->dz, input_of(net, i), narrow ? l->dw : NULL, l->db);
         if (!narrow && i == 0)
-            k->matmul(false, false, l->out, l->in, rows, l->dz, LANE, x, l->in, 1, l->dw, l->in);
+            k->matmul(false, false, l->out, l->in, rows, l->dz, OPT__LANE, x, l->in, beta, l->dw, l->in);
         else if (!narrow)
-            k->matmul(false, true, l->out, l->in, rows, l->dz, LANE, before->a, LANE, 1, l->dw, l->in);
+            k->matmul(false, true, l->out, l->in, rows, l->dz, OPT__LANE, before->a, OPT__LANE, beta, l->dw,
+                      l->in);
         if (i > 0) {
             if (l->out < NARROW)
                 k->narrow_product(l->in, l->out, n, l->w, 1, l->in, l->dz, before->dz);
             else
-                k->matmul(true, false, l->in, n, l->out, l->w, l->in, l->dz, LANE, 0, before->dz, LANE);
+                k->matmul(true, false, l->in, n, l->out, l->w, l->in, l->dz, OPT__LANE, 0, before->dz,
+                          OPT__LANE);
             k->derive[net->act](l->in, n, before->a, before->dz);
         }
     }
@@ -301,7 +309,7 @@ opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
     if (opt__overlap(x, out))
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: out overlaps x");
     n = opt__rows(x);
-    for (int64_t i = 0; i < n; i += LANE) {
+    for (int64_t i = 0; i < n; i += OPT__LANE) {
         const int64_t rows = chunk_rows(n, i);
 
         forward(net, opt__at(x, i * net->layer[0].in), rows);
@@ -326,7 +334,7 @@ opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
     if (mean_loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     n = opt__rows(x);
-    for (int64_t i = 0; i < n; i += LANE) {
+    for (int64_t i = 0; i < n; i += OPT__LANE) {
         const int64_t rows = chunk_rows(n, i);
 
         forward(net, opt__at(x, i * net->layer[0].in), rows);
@@ -351,14 +359,15 @@ opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tenso
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     n = empty ? 0 : opt__rows(x);
     factor = loss_factor(net) / (double)global_rows;
-    memset(net->grads, 0, (size_t)net->nvalues * opt__size(net->dtype));
-    for (int64_t i = 0; i < n; i += LANE) {
+    if (n == 0)
+        memset(net->grads, 0, (size_t)net->nvalues * opt__size(net->dtype));
+    for (int64_t i = 0; i < n; i += OPT__LANE) {
         const int64_t rows = chunk_rows(n, i);
         const void *x_i = opt__at(x, i * net->layer[0].in), *y_i = opt__at(y, i * last->out);
 
         forward(net, x_i, rows);
         sum += net->kernels->loss[net->loss](last->out, rows, last->a, y_i, factor, last->dz);
-        backward(net, x_i, rows);
+        backward(net, x_i, rows, i == 0);
     }
     *loss = sum * factor;
     return OPT_OK;

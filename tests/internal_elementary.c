@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The library's own exp, log and so on against a 113-bit reference, libquadmath's. Sees the library's insides: these
- * functions are not public.
+ * The library's own exp, log and so on against a 113-bit reference, libquadmath's. Sees the library's
+ * insides: these functions are not public.
  *
- * usage: internal_elementary [POINTS]      prints the worst error of each; fails above 4 units of the last place
+ * usage: internal_elementary [POINTS]      prints the worst error of each; fails above 4 units of the last
+ * place
  */
 #include <inttypes.h>
 #include <math.h>
@@ -60,13 +61,20 @@ typedef struct function {
 } function;
 
 static const function functions[] = {
-    {"exp", opt__exp, expq, -746, 710, 1},           {"exp near 0", opt__exp, expq, -1, 1, 0},
-    {"log", opt__log, logq, 0, 10, 1},               {"log near 1", opt__log, logq, 0.9, 1.1, 0},
-    {"log1p", opt__log1p, log1pq, 0, 1, 1},          {"log1p near 0", opt__log1p, log1pq, -0.01, 0.01, 0},
-    {"tanh", opt__tanh, tanhq, -22, 22, 1},          {"tanh near 0", opt__tanh, tanhq, -1, 1, 0},
-    {"sigmoid", opt__sigmoid, sigmoidq, -40, 40, 1}, {"sigmoid near 0", opt__sigmoid, sigmoidq, -1, 1, 0},
-    {"sin", opt__sin, sinq, -7, 7, 0},               {"sin far away", opt__sin, sinq, -1e5, 1e5, 0},
-    {"cos", opt__cos, cosq, -7, 7, 0},               {"cos far away", opt__cos, cosq, -1e5, 1e5, 0},
+    {"exp", opt__exp, expq, -746, 710, 1},
+    {"exp near 0", opt__exp, expq, -1, 1, 0},
+    {"log", opt__log, logq, 0, 10, 1},
+    {"log near 1", opt__log, logq, 0.9, 1.1, 0},
+    {"log1p", opt__log1p, log1pq, 0, 1, 1},
+    {"log1p near 0", opt__log1p, log1pq, -0.01, 0.01, 0},
+    {"tanh", opt__tanh, tanhq, -22, 22, 1},
+    {"tanh near 0", opt__tanh, tanhq, -1, 1, 0},
+    {"sigmoid", opt__sigmoid, sigmoidq, -40, 40, 1},
+    {"sigmoid near 0", opt__sigmoid, sigmoidq, -1, 1, 0},
+    {"sin", opt__sin, sinq, -7, 7, 0},
+    {"sin far away", opt__sin, sinq, -1e5, 1e5, 0},
+    {"cos", opt__cos, cosq, -7, 7, 0},
+    {"cos far away", opt__cos, cosq, -1e5, 1e5, 0},
 };
 
 static void consider(const function *f, double x, double *worst, double *at)
@@ -81,7 +89,8 @@ static void consider(const function *f, double x, double *worst, double *at)
 
 int main(int argc, char **argv)
 {
-    static const double special[] = {0.0, -0.0, 1, -1, 0x1p-1074, -0x1p-1074, 0x1p-1022, 1e300, -1e300, HUGE_VAL, -HUGE_VAL};
+    static const double special[] = {0.0,       -0.0,  1,      -1,       0x1p-1074, -0x1p-1074,
+                                     0x1p-1022, 1e300, -1e300, HUGE_VAL, -HUGE_VAL};
     const long points = argc > 1 ? strtol(argv[1], NULL, 10) : 100000;
     int failed = 0;
 

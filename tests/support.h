@@ -31,7 +31,8 @@ void support_assert_fails(const opt_ctx *ctx, opt_status s, opt_status status, c
 #if defined(__GNUC__)
 __attribute__((__format__(__printf__, 2, 3)))
 #endif
-opt_tensor golden(opt_ctx *ctx, const char *name, ...);
+opt_tensor
+golden(opt_ctx *ctx, const char *name, ...);
 
 /* The largest |a - b| over all elements, compared in row-major order; the lengths must agree. NaN counts as
  * infinite. */

@@ -354,7 +354,7 @@ static void files_that_cannot_be_read_or_written(void **state)
 {
     (void)state;
     check_path("no such folder/x.npy", "no such folder/x.npy");
-    check_path(".", ".");              /* a folder */
+    check_path(".", ".");               /* a folder */
     assert_null(fopen("..tmp0", "rb")); /* what was written beside it is gone again */
     check_path("", "");
     spill(FILE_NAME, "", 0);

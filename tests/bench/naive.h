@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one writes first: plain scalar C, one loop for each formula, libm's functions. The bench's yardstick.
+ */
+#ifndef BENCH_NAIVE_H
+#define BENCH_NAIVE_H
+
+#include <opt.h>
+
+/* Trains the 2-5-2-1 net on the moons with Adam for so many epochs of batches of 64; returns the last epoch's
+ * cost. */
+double naive_moons(const opt_table *moons, int64_t epochs);
+
+/* p[i] += g[i], m[i] += g[i], v[i] += g[i]: the memory traffic of an Adam step, and nothing to compute. */
+void stream_adam(int64_t n, float *p, const float *g, float *m, float *v);
+void stream_gd(int64_t n, float *p, const float *g);
+
+#endif

@@ -20,7 +20,7 @@ void cli_fail(int exit_status, const char *format, ...)
     fprintf(stderr, "%s: ", program);
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): it is, the line above */
+    vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
     exit(exit_status);

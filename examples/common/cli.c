@@ -36,9 +36,21 @@ void cli_check(const opt_ctx *ctx, opt_status status)
 
 opt_ctx *cli_context(void)
 {
-    opt_ctx *ctx = opt_ctx_new(NULL);
+    return cli_context_isa("best");
+}
+
+opt_ctx *cli_context_isa(const char *isa)
+{
+    /* In opt_isa's order. */
+    static const char *const names[] = {"best", "baseline", "avx2", "avx512", "neon"};
+    int number = 0;
+    while (strcmp(names[number], isa) != 0)
+        number++;
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)number});
     if (!ctx)
         cli_fail(EXIT_FAILURE, "out of memory");
+    if (*opt_errmsg(ctx))
+        cli_fail(EXIT_USAGE, "--isa: this machine has no %s", isa);
     return ctx;
 }
 

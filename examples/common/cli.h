@@ -37,8 +37,12 @@ __attribute__((__format__(__printf__, 2, 3)))
 _Noreturn void
 cli_fail(int exit_status, const char *format, ...);
 
-/* A context with all defaults. */
+/* A context with all defaults, and one with the instruction set that --isa names. */
 opt_ctx *cli_context(void);
+opt_ctx *cli_context_isa(const char *isa);
+
+/* For the table of options: {"isa", CLI_ISA, "...", CLI_TEXT, &isa}. */
+#define CLI_ISA "best|baseline|avx2|avx512|neon"
 
 /* Does nothing for OPT_OK; otherwise fails with the library's message and status 1. */
 void cli_check(const opt_ctx *ctx, opt_status status);

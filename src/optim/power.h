@@ -11,8 +11,7 @@ static inline double opt__power(double x, int64_t n)
     double y = 1;
 
     for (; n > 0; n /= 2) {
-        if (n % 2 == 1)
-            y *= x;
+        y *= n & 1 ? x : 1;
         x *= x;
         if (x < 0x1p-500)
             return n > 1 ? 0 : y;

@@ -116,18 +116,3 @@ double naive_moons(const opt_table *moons, int64_t epochs)
     }
     return cost / EXAMPLES;
 }
-
-void stream_adam(int64_t n, float *restrict p, const float *restrict g, float *restrict m, float *restrict v)
-{
-    for (int64_t i = 0; i < n; i++) {
-        p[i] += g[i];
-        m[i] += g[i];
-        v[i] += g[i];
-    }
-}
-
-void stream_gd(int64_t n, float *restrict p, const float *restrict g)
-{
-    for (int64_t i = 0; i < n; i++)
-        p[i] += g[i];
-}

@@ -11,8 +11,4 @@
  * cost. */
 double naive_moons(const opt_table *moons, int64_t epochs);
 
-/* p[i] += g[i], m[i] += g[i], v[i] += g[i]: the memory traffic of an Adam step, and nothing to compute. */
-void stream_adam(int64_t n, float *p, const float *g, float *m, float *v);
-void stream_gd(int64_t n, float *p, const float *g);
-
 #endif

@@ -247,6 +247,26 @@ static void softmax_of_the_largest_floats_is_finite(void **state)
     opt_ctx_free(ctx);
 }
 
+/* An unknown number was taken for the best instruction set. */
+static void an_instruction_set_must_be_the_machines(void **state)
+{
+#ifdef __aarch64__
+    const opt_isa bad[] = {OPT_ISA_AVX2, OPT_ISA_AVX512, (opt_isa)99};
+#else
+    const opt_isa bad[] = {OPT_ISA_NEON, (opt_isa)99, (opt_isa)5};
+#endif
+    opt_tensor t = {0};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = bad[i]});
+
+        assert_fails(ctx, opt_tensor_new(ctx, OPT_F64, 0, NULL, &t), OPT_EINVAL, "is not of this machine");
+        assert_null(t.data);
+        opt_ctx_free(ctx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +282,7 @@ int main(void)
         cmocka_unit_test(out_of_predict_may_not_overlap_x),
         cmocka_unit_test(beginning_an_epoch_again_trains_it_again),
         cmocka_unit_test(softmax_of_the_largest_floats_is_finite),
+        cmocka_unit_test(an_instruction_set_must_be_the_machines),
     };
     return cmocka_run_group_tests_name("regressions", tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ const opt__kernels *opt__kernels_for(opt_isa isa)
     if (isa == OPT_ISA_BASELINE)
         return opt__kernels_baseline;
 #ifdef OPT__HAS_X86
-    if (isa != OPT_ISA_NEON)
+    if (isa == OPT_ISA_BEST || isa == OPT_ISA_AVX2 || isa == OPT_ISA_AVX512)
         tables = x86_tables(isa);
 #endif
 #ifdef __aarch64__ /* where NEON is the baseline */

@@ -260,7 +260,7 @@ static void backward(const opt_mlp *net, const void *x, int64_t rows, bool first
     const int64_t n = opt__padded(rows);
 
     for (int i = net->layers - 1; i >= 0; i--) {
-        const opt__layer *l = &net->layer[i], *before = l - 1;
+        const opt__layer *l = &net->layer[i], *before = i > 0 ? l - 1 : NULL;
         const bool narrow = l->in < NARROW;
         const double beta = first ? 0 : 1;
 
@@ -270,12 +270,12 @@ static void backward(const opt_mlp *net, const void *x, int64_t rows, bool first
                 memset(l->dw, 0, (size_t)(l->out * l->in) * opt__size(net->dtype));
         }
         k->narrow_gradient(l->out, l->in, n, l->dz, input_of(net, i), narrow ? l->dw : NULL, l->db);
-        if (!narrow && i == 0)
+        if (!narrow && before == NULL)
             k->matmul(false, false, l->out, l->in, rows, l->dz, OPT__LANE, x, l->in, beta, l->dw, l->in);
         else if (!narrow)
             k->matmul(false, true, l->out, l->in, rows, l->dz, OPT__LANE, before->a, OPT__LANE, beta, l->dw,
                       l->in);
-        if (i > 0) {
+        if (before != NULL) {
             if (l->out < NARROW)
                 k->narrow_product(l->in, l->out, n, l->w, 1, l->in, l->dz, before->dz);
             else

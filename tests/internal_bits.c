@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * The same bits everywhere: hashes of what the library computes, for each instruction set that the machine
- * has, compared with golden/bits.txt. Needs no test framework, so that it runs wherever a C compiler's output
- * does. Sees the library's insides, for its elementary functions.
+ * has and several numbers of threads, compared with golden/bits.txt. Needs no test framework, so that it runs
+ * wherever a C compiler's output does. Sees the library's insides, for its elementary functions.
  *
- * usage: internal_bits FILE           compares; fails, and says what differs, when a hash is not FILE's
- *        internal_bits                prints the hashes of the baseline, as FILE has them
+ * usage: internal_bits FILE [THREADS ...]   compares; fails, and says what differs, when a hash is not FILE's
+ *        internal_bits                      prints the hashes of the baseline, as FILE has them
  */
 #include <inttypes.h>
 #include <math.h>
@@ -97,7 +97,7 @@ static void draw(opt_rng *r, opt_tensor *t, double scale)
 
 /* The final weights of a network trained on a table. */
 static void train(opt_ctx *ctx, const char *name, const opt_mlp_opts *net_opts, const opt_table *table,
-                  int method, double lr, int64_t epochs)
+                  int64_t batch, int method, double lr, int64_t epochs)
 {
     opt_source source = opt_source_table(table);
     opt_batches *batches;
@@ -106,7 +106,7 @@ static void train(opt_ctx *ctx, const char *name, const opt_mlp_opts *net_opts, 
     opt_mlp *net;
 
     check(ctx, opt_mlp_new(ctx, net_opts, &net));
-    check(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.seed = 10}, &batches));
+    check(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = batch, .seed = 10}, &batches));
     check(ctx, opt_optim_new(ctx, methods[method].method, NULL, &(opt_optim_opts){.lr = lr, .clip_norm = 10},
                              opt_mlp_params(net), &optim));
     model = opt_mlp_model(net);
@@ -127,10 +127,10 @@ static void moons(opt_ctx *ctx, opt_dtype dtype)
     check(ctx, opt_tensor_copy(ctx, &drawn.x, &table.x));
     check(ctx, opt_tensor_copy(ctx, &drawn.y, &table.y));
     for (int k = 0; k < METHODS; k++) {
-        train(ctx, "moons-relu-", &(opt_mlp_opts){.size = {2, 5, 2, 1}, .dtype = dtype, .seed = 3}, &table, k,
-              7e-4, 2000);
+        train(ctx, "moons-relu-", &(opt_mlp_opts){.size = {2, 5, 2, 1}, .dtype = dtype, .seed = 3}, &table,
+              64, k, 7e-4, 2000);
         train(ctx, "moons-other-",
-              &(opt_mlp_opts){.size = {2, 5, 2, 1}, .act = acts[k], .dtype = dtype, .seed = 3}, &table, k,
+              &(opt_mlp_opts){.size = {2, 5, 2, 1}, .act = acts[k], .dtype = dtype, .seed = 3}, &table, 64, k,
               7e-4, 500);
     }
     opt_tensor_free(ctx, &drawn.x);
@@ -152,7 +152,26 @@ static void digits(opt_ctx *ctx, opt_dtype dtype)
         train(ctx, "digits-",
               &(opt_mlp_opts){
                   .size = {64, 48, 10}, .act = OPT_TANH, .loss = OPT_SOFTMAX_CE, .dtype = dtype, .seed = 3},
-              &table, k, 0.01, 3);
+              &table, 64, k, 0.01, 3);
+    opt_tensor_free(ctx, &table.x);
+    opt_tensor_free(ctx, &table.y);
+}
+
+/* Large enough for threads, in batches of three chunks and 13 rows, and a last one of 100. */
+static void wide(opt_ctx *ctx, opt_dtype dtype)
+{
+    static const opt_loss losses[METHODS] = {OPT_BCE, OPT_MSE, OPT_SOFTMAX_CE};
+    opt_table table = {make(ctx, dtype, 510, 300), make(ctx, dtype, 510, 20)};
+    opt_rng r;
+
+    opt_rng_seed(&r, 4);
+    draw(&r, &table.x, 1);
+    for (int64_t i = 0; i < 510; i++)
+        opt_set(&table.y, 20 * i + (int64_t)(20 * opt_rng_uniform(&r)), 1);
+    for (int k = 0; k < METHODS; k++)
+        train(ctx, "wide-",
+              &(opt_mlp_opts){.size = {300, 200, 70, 20}, .loss = losses[k], .dtype = dtype, .seed = 3},
+              &table, 205, k, 0.01, 2);
     opt_tensor_free(ctx, &table.x);
     opt_tensor_free(ctx, &table.y);
 }
@@ -252,15 +271,16 @@ static void functions(void)
     }
 }
 
-static void compute(opt_isa isa)
+static void compute(opt_isa isa, int threads)
 {
-    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = isa});
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = isa, .threads = threads});
 
     nlines = 0;
     functions();
     for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
         moons(ctx, dtype);
         digits(ctx, dtype);
+        wide(ctx, dtype);
         steps(ctx, dtype);
         products(ctx, dtype);
         sums(ctx, dtype);
@@ -272,7 +292,7 @@ static void compute(opt_isa isa)
  */
 
 /* Number of lines that differ from the file's, or are missing there. */
-static int compare(FILE *file, const char *isa)
+static int compare(FILE *file, const char *isa, int threads)
 {
     int wrong = 0;
 
@@ -282,41 +302,50 @@ static int compare(FILE *file, const char *isa)
 
         if (fscanf(file, "%39s %" SCNx64, name, &hash) != 2 || strcmp(name, lines[i].name) != 0 ||
             hash != lines[i].hash) {
-            printf("%s: %s is %016" PRIx64 "\n", isa, lines[i].name, lines[i].hash);
+            printf("%s, %d threads: %s is %016" PRIx64 "\n", isa, threads, lines[i].name, lines[i].hash);
             wrong++;
         }
     }
     rewind(file);
+    printf("%s, %d threads: %d hashes compared\n", isa, threads, nlines);
+    return wrong;
+}
+
+static int compare_all(FILE *file, int isa, const int *threads, int n)
+{
+    static const char *const isas[] = {"best", "baseline", "avx2", "avx512", "neon"};
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)isa});
+    const bool here = *opt_errmsg(ctx) == '\0';
+    int wrong = 0;
+
+    opt_ctx_free(ctx);
+    for (int i = 0; here && i < n; i++) {
+        compute((opt_isa)isa, threads[i]);
+        wrong += compare(file, isas[isa], threads[i]);
+    }
     return wrong;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const isas[] = {"best", "baseline", "avx2", "avx512", "neon"};
     FILE *file = argc > 1 ? fopen(argv[1], "r") : NULL;
-    int wrong = 0;
+    int threads[16] = {1, 2, 3, 7}, n = 4, wrong = 0;
 
     if (argc > 1 && file == NULL) {
         fprintf(stderr, "%s: cannot be opened\n", argv[1]);
         return 2;
     }
     if (file == NULL) {
-        compute(OPT_ISA_BASELINE);
+        compute(OPT_ISA_BASELINE, 1);
         for (int i = 0; i < nlines; i++)
             printf("%s %016" PRIx64 "\n", lines[i].name, lines[i].hash);
         return 0;
     }
-    for (int isa = OPT_ISA_BASELINE; isa <= OPT_ISA_NEON; isa++) {
-        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)isa});
-        const bool here = *opt_errmsg(ctx) == '\0';
-
-        opt_ctx_free(ctx);
-        if (!here)
-            continue;
-        compute((opt_isa)isa);
-        wrong += compare(file, isas[isa]);
-        printf("%s: %d hashes compared\n", isas[isa], nlines);
-    }
+    if (argc > 2)
+        for (n = 0; n < 16 && n + 2 < argc; n++)
+            threads[n] = atoi(argv[n + 2]);
+    for (int isa = OPT_ISA_BASELINE; isa <= OPT_ISA_NEON; isa++)
+        wrong += compare_all(file, isa, threads, n);
     fclose(file);
     return wrong > 0;
 }

@@ -63,13 +63,15 @@ typedef enum opt_isa {
 
 typedef struct opt_ctx_opts {
     opt_allocator allocator; /* {0}: malloc and free */
-    int threads;             /* at most; 0: one. Results do not depend on it. This version uses one */
+    int threads;             /* at most, the caller's counted; 0: one. Results do not depend on it */
     opt_comm comm;           /* {0}: alone */
     opt_isa isa;             /* one that the machine lacks counts as out of range */
 } opt_ctx_opts;
 
-/* A context holds the allocator and the last error message. Use it, and the objects made with it, from one
- * thread at a time; contexts share nothing, so any number of threads may each have their own. */
+/* A context holds the allocator, the last error message and the threads that large work is shared with. Use
+ * it, and the objects made with it, from one thread at a time; contexts share nothing, so any number of
+ * threads may each have their own. Its own threads are started by the first work large enough to gain from
+ * them, sleep when there is none, and block all signals. */
 typedef struct opt_ctx opt_ctx;
 
 /* opts may be NULL. Returns NULL only when memory is short. With options out of range the context is still

@@ -62,6 +62,12 @@ opt_ctx *opt_ctx_new(const opt_ctx_opts *opts)
     if (ctx->comm.size == 0)
         ctx->comm.size = 1;
     check_options(ctx, given.isa);
+    if (ctx->threads > OPT__MAX_THREADS)
+        ctx->threads = OPT__MAX_THREADS;
+    if (ctx->threads > 1 && (ctx->pool = opt__pool_new(ctx, ctx->threads)) == NULL) {
+        opt_ctx_free(ctx);
+        return NULL;
+    }
     return ctx;
 }
 
@@ -69,6 +75,8 @@ void opt_ctx_free(opt_ctx *ctx)
 {
     if (ctx != NULL) {
         opt_allocator a = ctx->allocator;
+
+        opt__pool_free(ctx, ctx->pool);
         a.alloc(a.ud, ctx, sizeof *ctx, 0);
     }
 }

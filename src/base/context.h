@@ -8,6 +8,7 @@
 
 #include <opt/base.h>
 
+#include "base/pool.h"
 #include "kernel/kernels.h"
 
 #if defined(__GNUC__)
@@ -19,6 +20,7 @@
 struct opt_ctx {
     opt_allocator allocator;
     int threads;
+    opt__pool *pool; /* NULL with one thread */
     opt_comm comm;
     const opt__kernels *kernels; /* f32's and f64's */
     opt_status status; /* not OPT_OK: the context was made with bad options, and every call says so */

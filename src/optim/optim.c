@@ -162,16 +162,29 @@ static bool changes_gradient(const opt_optim *o)
     return o->opts.clip_value > 0 || o->opts.clip_norm > 0 || o->opts.l2 > 0;
 }
 
-static opt_status allocate_scratch(opt_optim *o)
+/* Divides the runs into chunks. Without work beside the update's own there is no need to stay in the
+ * first-level cache, and chunks are only as small as sharing them among threads asks for. */
+static opt_status cut_into_chunks(opt_optim *o)
 {
     int64_t largest = 0;
 
+    o->chunk = changes_gradient(o) || o->opts.weight_decay > 0 ? OPT__CHUNK
+               : o->ctx->threads > 1                           ? 2 * OPT__CHUNK
+                                                               : INT64_MAX;
+    for (int i = 0; i < o->nruns; i++) {
+        opt__run *r = &o->runs[i];
+        const int64_t n = opt_tensor_len(&r->w), chunk = opt__chunk(o, r);
+
+        r->first_part = o->parts;
+        o->parts += (n - 1) / chunk + 1;
+        largest = chunk > largest ? chunk : largest;
+    }
     if (!changes_gradient(o))
         return OPT_OK;
-    for (int i = 0; i < o->nruns; i++)
-        if (opt__chunk(o, &o->runs[i]) > largest)
-            largest = opt__chunk(o, &o->runs[i]);
-    o->scratch = opt__alloc(o->ctx, largest, sizeof(double));
+    if (largest > PTRDIFF_MAX / (int64_t)sizeof(double) / o->ctx->threads)
+        return opt__no_memory(o->ctx, o->method.name);
+    o->scratch_size = largest * (int64_t)sizeof(double);
+    o->scratch = opt__alloc(o->ctx, o->ctx->threads, (size_t)o->scratch_size);
     return o->scratch ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
 }
 
@@ -196,7 +209,15 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
     if (s)
         return s;
     find_runs(o);
-    return allocate_scratch(o);
+    s = cut_into_chunks(o);
+    if (s)
+        return s;
+    o->nsegments = opt__segment_count(params);
+    o->segments = opt__alloc(o->ctx, o->nsegments, sizeof *o->segments);
+    if (o->segments == NULL)
+        return opt__no_memory(o->ctx, o->method.name);
+    opt__cut_into_segments(params, o->segments);
+    return OPT_OK;
 }
 
 opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyper,
@@ -241,6 +262,7 @@ void opt_optim_free(opt_optim *o)
     if (o != NULL) {
         for (int s = 0; s < OPT_MAX_SLOTS; s++)
             opt__free(o->ctx, o->slot_memory[s]);
+        opt__free(o->ctx, o->segments);
         opt__free(o->ctx, o->scratch);
         opt__free(o->ctx, o->runs);
         opt__free(o->ctx, o->slots);

@@ -3,10 +3,12 @@
  * The driver's insides, shared by optim.c (making and reading one) and step.c, and what the training loop
  * sees of it.
  *
- * Parameters whose values and gradients lie end to end in memory are stepped as one run, in chunks that stay
- * in the first-level cache, so a network of many small tensors costs no more than one large tensor. Slots of
- * a name are one block of memory in the order of the parameters, and so lie end to end wherever the
- * parameters do. Where clipping or l2 is on, the effective gradient of a chunk is made in a scratch buffer.
+ * Parameters whose values and gradients lie end to end in memory are stepped as one run, so a network of many
+ * small tensors costs no more than one large tensor. Slots of a name are one block of memory in the order of
+ * the parameters, and so lie end to end wherever the parameters do. Where clipping, l2 or decay is on, a run
+ * is stepped in chunks that stay in the first-level cache, where the effective gradient is made in a scratch
+ * buffer. Chunks are shared among the context's threads, as are the gradient's segments when its norm is
+ * taken.
  */
 #ifndef OPT_OPTIM_OPTIM_H
 #define OPT_OPTIM_OPTIM_H
@@ -14,6 +16,7 @@
 #include <opt/optim.h>
 
 #include "base/context.h"
+#include "optim/params.h"
 #include "tensor/tensor.h"
 
 #define OPT__CHUNK 4096 /* elements */
@@ -23,7 +26,8 @@ typedef struct opt__run {
     opt_tensor w, g,
         slot[OPT_MAX_SLOTS]; /* one dimension; of a whole_tensor method, the parameter's own shape */
     bool no_decay;
-    int first; /* the parameter it begins with, for messages */
+    int first;          /* the parameter it begins with, for messages */
+    int64_t first_part; /* its first chunk's number among all runs' */
 } opt__run;
 
 struct opt_optim {
@@ -38,7 +42,12 @@ struct opt_optim {
     void *slot_memory[OPT_MAX_SLOTS];
     opt__run *runs;
     int nruns;
-    void *scratch;  /* one chunk's effective gradient */
+    int64_t chunk; /* elements of a run that an update gets at a time, unless whole_tensor */
+    int64_t parts; /* chunks of all runs */
+    void *scratch; /* [threads] chunks' effective gradients, scratch_size bytes each */
+    int64_t scratch_size;
+    opt__segment *segments; /* of all gradients */
+    int64_t nsegments;
     int64_t t;      /* steps done */
     double last_lr; /* of the last step, as is the next */
     double grad_norm;
@@ -47,7 +56,9 @@ struct opt_optim {
 /* Elements of a run that an update gets at a time. */
 static inline int64_t opt__chunk(const opt_optim *o, const opt__run *r)
 {
-    return o->method.whole_tensor ? opt_tensor_len(&r->w) : OPT__CHUNK;
+    const int64_t n = opt_tensor_len(&r->w);
+
+    return o->method.whole_tensor || n < o->chunk ? n : o->chunk;
 }
 
 /* The norm of the last step's gradient before clipping; NaN when it was not taken. */

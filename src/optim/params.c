@@ -57,13 +57,66 @@ opt_status opt__check_params(opt_ctx *ctx, const char *who, opt_params params)
     return OPT_OK;
 }
 
-static double sum_squares(const opt_ctx *ctx, opt_params params, double limit)
+/* ---- Norms: the sum of squares is that of its segments, in order, parameter by parameter ----------------
+ */
+
+int64_t opt__segment_count(opt_params params)
 {
+    int64_t n = 0;
+
+    for (int i = 0; i < params.n; i++)
+        n += (opt_tensor_len(&params.at[i].grad) - 1) / OPT__SEGMENT + 1;
+    return n;
+}
+
+void opt__cut_into_segments(opt_params params, opt__segment *out)
+{
+    for (int i = 0; i < params.n; i++)
+        for (int64_t k = 0, n = opt_tensor_len(&params.at[i].grad); k < n; k += OPT__SEGMENT)
+            *out++ = (opt__segment){.param = i, .start = k};
+}
+
+static double segment_squares(const opt_ctx *ctx, const opt_tensor *g, int64_t start, double limit)
+{
+    const int64_t rest = opt_tensor_len(g) - start;
+
+    return opt__kernels_of(ctx, g->dtype)
+        ->sum_squares(rest < OPT__SEGMENT ? rest : OPT__SEGMENT, opt__at(g, start), limit);
+}
+
+typedef struct squares {
+    const opt_ctx *ctx;
+    opt_params params;
+    opt__segment *segments;
+    double limit;
+} squares;
+
+static void squares_part(void *arg, int64_t part, int thread)
+{
+    const squares *job = arg;
+    opt__segment *s = &job->segments[part];
+
+    (void)thread;
+    s->sum = segment_squares(job->ctx, &job->params.at[s->param].grad, s->start, job->limit);
+}
+
+static double sum_squares(const opt_ctx *ctx, opt_params params, opt__segment *segments, int64_t n,
+                          double limit)
+{
+    squares job = {ctx, params, segments, limit};
     double sum = 0;
 
+    if (segments != NULL && n > params.n) { /* some gradient has more than one */
+        opt__parallel(ctx, n, squares_part, &job);
+        for (int64_t i = 0; i < n; i++)
+            sum += segments[i].sum;
+        return sum;
+    }
     for (int i = 0; i < params.n; i++) {
         const opt_tensor *g = &params.at[i].grad;
-        sum += opt__kernels_of(ctx, g->dtype)->sum_squares(opt_tensor_len(g), g->data, limit);
+
+        for (int64_t k = 0, len = opt_tensor_len(g); k < len; k += OPT__SEGMENT)
+            sum += segment_squares(ctx, g, k, limit);
     }
     return sum;
 }
@@ -91,9 +144,10 @@ static double scaled_norm(opt_params params, double limit)
     return largest * sqrt(sum);
 }
 
-opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, double limit, double *norm)
+opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, opt__segment *segments, int64_t n,
+                     double limit, double *norm)
 {
-    const double sum = sum_squares(ctx, params, limit);
+    const double sum = sum_squares(ctx, params, segments, n, limit);
 
     if (sum > 1e-280 && isfinite(sum)) {
         *norm = sqrt(sum);
@@ -117,6 +171,6 @@ double opt_grad_norm(opt_ctx *ctx, opt_params params)
     if (!s)
         s = opt__check_params(ctx, "grad_norm", params);
     if (!s)
-        s = opt__norm(ctx, "grad_norm", params, HUGE_VAL, &norm);
+        s = opt__norm(ctx, "grad_norm", params, NULL, 0, HUGE_VAL, &norm);
     return s ? (double)NAN : norm;
 }

@@ -2,8 +2,9 @@
  *
  * The driver: one step, everything about it that is the same for all methods.
  */
+#include <limits.h>
 #include <math.h>
-#include <string.h>
+#include <stdatomic.h>
 
 #include "optim/optim.h"
 #include "optim/params.h"
@@ -33,59 +34,104 @@ static opt_status check_and_clip(opt_optim *o, double *scale)
     o->grad_norm = (double)NAN;
     if (o->opts.unchecked && !(o->opts.clip_norm > 0))
         return OPT_OK;
-    s = opt__norm(o->ctx, o->method.name, params, HUGE_VAL, &o->grad_norm);
+    s = opt__norm(o->ctx, o->method.name, params, o->segments, o->nsegments, HUGE_VAL, &o->grad_norm);
     if (s || !(o->opts.clip_norm > 0))
         return s;
     norm = o->grad_norm;
     if (o->opts.clip_value > 0)
-        s = opt__norm(o->ctx, o->method.name, params, o->opts.clip_value, &norm);
+        s = opt__norm(o->ctx, o->method.name, params, o->segments, o->nsegments, o->opts.clip_value, &norm);
     if (!s && norm > o->opts.clip_norm)
         *scale = o->opts.clip_norm / norm;
     return s;
 }
 
-/* One chunk: elements [start, start + n) of a run, in the run's own shape when that is all of it. */
-static opt_status step_chunk(opt_optim *o, const opt__run *r, int64_t start, int64_t n, double scale,
-                             opt_update *u)
-{
-    const opt__kernels *k = opt__kernels_of(o->ctx, r->w.dtype);
-    const double l2 = r->no_decay ? 0 : o->opts.l2, decay = r->no_decay ? 0 : o->opts.weight_decay;
+/* A step in progress, for the threads that share it. */
+typedef struct step {
+    opt_optim *optim;
+    double lr, scale;
+    atomic_llong failed; /* part * 2^16 + status of the first part whose update failed; LLONG_MAX: none */
+} step;
 
+/* The run that a part belongs to. */
+static const opt__run *run_of(const opt_optim *o, int64_t part)
+{
+    int low = 0, high = o->nruns - 1;
+
+    while (low < high) {
+        const int middle = high - (high - low) / 2;
+
+        if (o->runs[middle].first_part <= part)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return &o->runs[low];
+}
+
+/* Points u at elements [start, start + n) of a run, in the run's own shape when that is all of it. */
+static void view(const opt_optim *o, const opt__run *r, int64_t start, int64_t n, opt_update *u)
+{
+    u->w = r->w;
+    u->g = r->g;
     u->w.data = opt__at(&r->w, start);
     u->g.data = opt__at(&r->g, start);
-    for (int s = 0; s < o->nslots; s++)
+    for (int s = 0; s < o->nslots; s++) {
+        u->slot[s] = r->slot[s];
         u->slot[s].data = opt__at(&r->slot[s], start);
+    }
     if (!o->method.whole_tensor) {
         u->w.dim[0] = u->g.dim[0] = n;
         for (int s = 0; s < o->nslots; s++)
             u->slot[s].dim[0] = n;
     }
-    if (o->opts.clip_value > 0 || scale != 1 || l2 > 0) {
-        const double clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL;
-
-        k->effective(n, u->w.data, u->g.data, o->scratch, clip, scale, l2);
-        u->g.data = o->scratch;
-    }
-    if (decay > 0)
-        k->shrink(n, u->w.data, 1 - u->lr * decay);
-    return o->method.update(u);
 }
 
-static opt_status step_run(opt_optim *o, const opt__run *r, double lr, double scale)
+static void step_part(void *arg, int64_t part, int thread)
 {
-    const int64_t len = opt_tensor_len(&r->w), chunk = opt__chunk(o, r);
-    opt_update u = {
-        .hyper = o->hyper, .t = o->t + 1, .lr = lr, .w = r->w, .g = r->g, .kernels = o->ctx->kernels};
+    step *job = arg;
+    const opt_optim *o = job->optim;
+    const opt__run *r = run_of(o, part);
+    const opt__kernels *k = opt__kernels_of(o->ctx, r->w.dtype);
+    const double l2 = r->no_decay ? 0 : o->opts.l2, decay = r->no_decay ? 0 : o->opts.weight_decay;
+    const int64_t chunk = opt__chunk(o, r), start = (part - r->first_part) * chunk;
+    const int64_t rest = opt_tensor_len(&r->w) - start, n = rest < chunk ? rest : chunk;
+    opt_update u = {.hyper = o->hyper, .t = o->t + 1, .lr = job->lr, .kernels = o->ctx->kernels};
+    opt_status s;
 
-    memcpy(u.slot, r->slot, sizeof u.slot);
-    for (int64_t i = 0; i < len; i += chunk) {
-        const opt_status s = step_chunk(o, r, i, len - i < chunk ? len - i : chunk, scale, &u);
+    view(o, r, start, n, &u);
+    if (o->opts.clip_value > 0 || job->scale != 1 || l2 > 0) {
+        const double clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL;
+        void *effective = (char *)o->scratch + thread * o->scratch_size;
 
-        if (s)
-            return opt__fail(o->ctx, s, "%s: the update of %s failed: %s", o->method.name,
-                             o->params[r->first].name, opt_strerror(s));
+        k->effective(n, u.w.data, u.g.data, effective, clip, job->scale, l2);
+        u.g.data = effective;
     }
-    return OPT_OK;
+    if (decay > 0)
+        k->shrink(n, u.w.data, 1 - u.lr * decay);
+    s = o->method.update(&u);
+    if (s) {
+        const long long mine = part << 16 | (s & 0xffff);
+        long long first = atomic_load(&job->failed);
+
+        while (mine < first && !atomic_compare_exchange_weak(&job->failed, &first, mine))
+            continue;
+    }
+}
+
+static opt_status update_all(opt_optim *o, double lr, double scale)
+{
+    step job = {.optim = o, .lr = lr, .scale = scale};
+    long long failed;
+    opt_status s;
+
+    atomic_init(&job.failed, LLONG_MAX);
+    opt__parallel(o->ctx, o->parts, step_part, &job);
+    failed = atomic_load(&job.failed);
+    if (failed == LLONG_MAX)
+        return OPT_OK;
+    s = (opt_status)(failed & 0xffff);
+    return opt__fail(o->ctx, s, "%s: the update of %s failed: %s", o->method.name,
+                     o->params[run_of(o, failed >> 16)->first].name, opt_strerror(s));
 }
 
 opt_status opt_optim_step(opt_optim *o)
@@ -102,8 +148,8 @@ opt_status opt_optim_step(opt_optim *o)
     s = sum_over_ranks(o);
     if (!s)
         s = check_and_clip(o, &scale);
-    for (int i = 0; !s && i < o->nruns; i++)
-        s = step_run(o, &o->runs[i], lr, scale);
+    if (!s)
+        s = update_all(o, lr, scale);
     if (s)
         return s;
     o->last_lr = lr;

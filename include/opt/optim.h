@@ -169,7 +169,7 @@ typedef struct opt_update {
     opt_tensor w;                   /* to be updated */
     opt_tensor g;                   /* the gradient after clipping and l2; read only */
     opt_tensor slot[OPT_MAX_SLOTS]; /* the state, in the method's order; to be updated */
-    const void *kernels;            /* the library's inner loops, for its own methods */
+    const void *kernels, *adjust;   /* for the library's own methods */
 } opt_update;
 
 struct opt_method {

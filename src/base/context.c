@@ -2,14 +2,20 @@
  *
  * Contexts, messages and memory.
  */
+#define _DEFAULT_SOURCE /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+
 #include "base/context.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #define ALIGNMENT 64
+#define HUGE_PAGE ((size_t)2 << 20)
 
 /* Stands before every block, in the last bytes before its aligned start. */
 typedef struct block {
@@ -139,6 +145,21 @@ opt_status opt__fail(opt_ctx *ctx, opt_status status, const char *format, ...)
     return status;
 }
 
+/* Asks for huge pages: a step over hundreds of megabytes then misses fewer address translations. It is only
+ * advice, and for the C library's own memory, which comes fresh from the system when there is so much of it.
+ */
+static void advise(const opt_ctx *ctx, char *p, size_t size)
+{
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    char *start = p + (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+
+    if (ctx->allocator.alloc == default_alloc && size >= 4 * HUGE_PAGE)
+        madvise(start, (size_t)(p + size - start) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#else
+    (void)ctx, (void)p, (void)size;
+#endif
+}
+
 void *opt__alloc(const opt_ctx *ctx, int64_t count, size_t size)
 {
     const size_t extra = sizeof(block) + ALIGNMENT;
@@ -156,6 +177,7 @@ void *opt__alloc(const opt_ctx *ctx, int64_t count, size_t size)
     p += (ALIGNMENT - (uintptr_t)p % ALIGNMENT) % ALIGNMENT;
     b = (block){.start = start, .size = total};
     memcpy(p - sizeof b, &b, sizeof b);
+    advise(ctx, p, (size_t)count * size);
     memset(p, 0, (size_t)count * size);
     return p;
 }

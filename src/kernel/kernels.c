@@ -61,7 +61,7 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
     {                                                                                                        \
         .isa = QUOTE(OPT__ISA), .effective = effective_##type, .shrink = shrink_##type, .gd = gd_##type,     \
         .momentum = momentum_##type, .adam = adam_##type, .sum_squares = sum_squares_##type,                 \
-        .matmul = matmul_##type,                                                                             \
+        .matmul = matmul_##type, .matmul_add = matmul_add_##type, .accumulate = accumulate_##type,           \
         .activate = {activate_relu_##type, activate_tanh_##type, activate_sigmoid_##type,                    \
                      activate_linear_##type},                                                                \
         .derive = {derive_relu_##type, derive_tanh_##type, derive_sigmoid_##type},                           \

@@ -21,27 +21,38 @@ typedef struct opt__adam {
     double beta1, beta2, eps;
 } opt__adam;
 
+/* What happens to a gradient before it is used, g <- clamp(g, -clip, clip) * scale + l2 w, and then to the
+ * weight before its update, w <- w * factor. clip may be infinite. */
+typedef struct opt__adjust {
+    double clip, scale, l2, factor;
+} opt__adjust;
+
 typedef struct opt__kernels {
     const char *isa; /* "baseline", "avx2", "avx512", "neon" */
 
-    /* steps.inc: out <- clamp(g, -clip, clip) * scale + l2 w, where clip may be infinite; w <- w * factor;
-     * and the updates of opt_gd, opt_momentum and opt_adam. */
-    void (*effective)(int64_t n, const void *w, const void *g, void *out, double clip, double scale,
-                      double l2);
+    /* steps.inc: the two halves of an adjustment, out <- the gradient and w <- w * factor; and the updates of
+     * opt_gd, opt_momentum and opt_adam, which take an adjustment, or NULL, into the same pass. */
+    void (*effective)(int64_t n, const void *w, const void *g, void *out, const opt__adjust *adjust);
     void (*shrink)(int64_t n, void *w, double factor);
-    void (*gd)(int64_t n, void *w, const void *g, double lr);
-    void (*momentum)(int64_t n, void *w, const void *g, void *v, double lr, double beta);
-    void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, const opt__adam *c);
+    void (*gd)(int64_t n, void *w, const void *g, double lr, const opt__adjust *adjust);
+    void (*momentum)(int64_t n, void *w, const void *g, void *v, double lr, double beta,
+                     const opt__adjust *adjust);
+    void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, const opt__adam *c,
+                 const opt__adjust *adjust);
 
-    /* sums.inc: the sum of x^2 in f64, each x first brought into [-limit, limit] (infinite: as it is). Not
-     * finite when an element is not (with no limit), or when squares overflow. */
-    double (*sum_squares)(int64_t n, const void *x, double limit);
+    /* sums.inc: sum[0] <- the sum of x^2 in f64, not finite when an element is not or when squares overflow;
+     * sum[1] <- the same with each x first brought into [-limit, limit], 0 when limit is infinite. */
+    void (*sum_squares)(int64_t n, const void *x, double limit, double *sum);
 
     /* matmul.inc: c [m, n] <- op(a) [m, k] op(b) [k, n] + beta c, row-major, with rows of a, b and c as
      * stored lda, ldb and ldc elements apart. Each element of c is ((beta c + a0 b0) + a1 b1) + ..., in this
      * order. */
     void (*matmul)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                    const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+
+    /* c <- c + op(a) op(b), where the product is summed first and then added; k is at most OPT__LANE. */
+    void (*matmul_add)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                       const void *b, int64_t ldb, void *c, int64_t ldc);
 
     /* network.inc, for layers' activations z, a, dz of `units` rows of n examples each, rows OPT__LANE apart;
      * the index of a function is opt_act's or opt_loss's.
@@ -56,9 +67,9 @@ typedef struct opt__kernels {
     double (*loss[3])(int64_t units, int64_t n, const void *z, const void *y, double scale, void *dz);
     void (*output[3])(int64_t units, int64_t n, const void *z, void *a);
 
-    /* xt [cols, padded n] <- the transpose of x [n, cols], and zeros in the columns from n to opt__padded(n).
-     */
-    void (*transpose)(int64_t n, int64_t cols, const void *x, void *xt);
+    /* xt [cols, padded n] <- the transpose of x [n, cols], whose rows are ldx apart, and zeros in the columns
+     * from n to opt__padded(n). */
+    void (*transpose)(int64_t n, int64_t cols, const void *x, int64_t ldx, void *xt);
 
     /* z [units, n] <- W x for x [inputs, n], rows OPT__LANE apart, n a multiple of 16; W's element (u, k) is
      * at w[u * w_row + k * w_next]. The bits of matmul, sooner where inputs are few. */
@@ -70,6 +81,9 @@ typedef struct opt__kernels {
      * combines them. For layers with few inputs; dw may be NULL. */
     void (*narrow_gradient)(int64_t units, int64_t inputs, int64_t n, const void *dz, const void *a, void *dw,
                             void *db);
+
+    /* to[i] += from[i] */
+    void (*accumulate)(int64_t n, void *to, const void *from);
 
     /* Index of the first row of labels y [n, units] that the loss does not know, or -1. */
     int64_t (*bad_label[3])(int64_t units, int64_t n, const void *y);

@@ -239,7 +239,7 @@ static void forward(const opt_mlp *net, const void *x, int64_t rows)
     const int last = net->layers - 1;
     const int64_t n = opt__padded(rows);
 
-    k->transpose(rows, net->layer[0].in, x, net->xt);
+    k->transpose(rows, net->layer[0].in, x, net->layer[0].in, net->xt);
     for (int i = 0; i <= last; i++) {
         const opt__layer *l = &net->layer[i];
 

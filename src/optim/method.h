@@ -12,6 +12,9 @@
 /* OPT_OK when the method can be run. */
 opt_status opt__check_method(opt_ctx *ctx, const opt_method *m);
 
+/* Whether it is one of the library's own methods, whose updates heed opt_update's adjust. */
+bool opt__adjusts(const opt_method *m);
+
 /* The number of state slots. */
 int opt__slot_count(const opt_method *m);
 

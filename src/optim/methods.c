@@ -8,6 +8,7 @@
 #include <opt/optim.h>
 
 #include "kernel/kernels.h"
+#include "optim/method.h"
 #include "optim/power.h"
 
 /* A caller may hand an opt_update of its own making to a built-in method: then the loops every machine has
@@ -21,7 +22,7 @@ static const opt__kernels *kernels_of(const opt_update *u)
 
 static opt_status update_gd(const opt_update *u)
 {
-    kernels_of(u)->gd(opt_tensor_len(&u->w), u->w.data, u->g.data, u->lr);
+    kernels_of(u)->gd(opt_tensor_len(&u->w), u->w.data, u->g.data, u->lr, u->adjust);
     return OPT_OK;
 }
 
@@ -31,7 +32,8 @@ static opt_status update_momentum(const opt_update *u)
 {
     const opt_momentum_opts *h = u->hyper;
 
-    kernels_of(u)->momentum(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data, u->lr, h->beta);
+    kernels_of(u)->momentum(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data, u->lr, h->beta,
+                            u->adjust);
     return OPT_OK;
 }
 
@@ -49,7 +51,8 @@ static opt_status update_adam(const opt_update *u)
                          .beta2 = h->beta2,
                          .eps = h->eps};
 
-    kernels_of(u)->adam(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data, u->slot[1].data, &c);
+    kernels_of(u)->adam(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data, u->slot[1].data, &c,
+                        u->adjust);
     return OPT_OK;
 }
 
@@ -58,3 +61,8 @@ static const opt_hyper adam_hyper[] = {
 
 const opt_method opt_adam = {
     .name = "adam", .hyper = adam_hyper, .nhyper = 3, .slot = {"m", "v"}, .update = update_adam};
+
+bool opt__adjusts(const opt_method *m)
+{
+    return m->update == update_gd || m->update == update_momentum || m->update == update_adam;
+}

@@ -157,20 +157,22 @@ static void find_runs(opt_optim *o)
     }
 }
 
-static bool changes_gradient(const opt_optim *o)
+static bool needs_scratch(const opt_optim *o)
 {
-    return o->opts.clip_value > 0 || o->opts.clip_norm > 0 || o->opts.l2 > 0;
+    return !o->adjusts && (o->opts.clip_value > 0 || o->opts.clip_norm > 0 || o->opts.l2 > 0);
 }
 
 /* Divides the runs into chunks. Without work beside the update's own there is no need to stay in the
  * first-level cache, and chunks are only as small as sharing them among threads asks for. */
 static opt_status cut_into_chunks(opt_optim *o)
 {
-    int64_t largest = 0;
+    int64_t largest = 0, all = 0;
 
-    o->chunk = changes_gradient(o) || o->opts.weight_decay > 0 ? OPT__CHUNK
-               : o->ctx->threads > 1                           ? 2 * OPT__CHUNK
-                                                               : INT64_MAX;
+    for (int i = 0; i < o->nruns; i++)
+        all += opt_tensor_len(&o->runs[i].w);
+    o->chunk = needs_scratch(o) || (!o->adjusts && o->opts.weight_decay > 0) ? OPT__CHUNK
+               : o->ctx->threads > 1                                         ? 2 * OPT__CHUNK
+                                                                             : INT64_MAX;
     for (int i = 0; i < o->nruns; i++) {
         opt__run *r = &o->runs[i];
         const int64_t n = opt_tensor_len(&r->w), chunk = opt__chunk(o, r);
@@ -179,7 +181,7 @@ static opt_status cut_into_chunks(opt_optim *o)
         o->parts += (n - 1) / chunk + 1;
         largest = chunk > largest ? chunk : largest;
     }
-    if (!changes_gradient(o))
+    if (!needs_scratch(o))
         return OPT_OK;
     if (largest > PTRDIFF_MAX / (int64_t)sizeof(double) / o->ctx->threads)
         return opt__no_memory(o->ctx, o->method.name);
@@ -245,6 +247,7 @@ opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyp
         return opt__no_memory(ctx, method->name);
     o->ctx = ctx;
     o->method = *method;
+    o->adjusts = opt__adjusts(method);
     o->opts = given;
     o->last_lr = given.lr;
     o->grad_norm = (double)NAN;

@@ -34,6 +34,7 @@ struct opt_optim {
     opt_ctx *ctx;
     opt_method method;
     opt_optim_opts opts;
+    bool adjusts;  /* the method takes an opt__adjust */
     double *hyper; /* [method.nhyper] */
     opt_param *params;
     int nparams, nslots;

@@ -76,12 +76,12 @@ void opt__cut_into_segments(opt_params params, opt__segment *out)
             *out++ = (opt__segment){.param = i, .start = k};
 }
 
-static double segment_squares(const opt_ctx *ctx, const opt_tensor *g, int64_t start, double limit)
+static void segment_squares(const opt_ctx *ctx, const opt_tensor *g, int64_t start, double limit, double *sum)
 {
     const int64_t rest = opt_tensor_len(g) - start;
 
-    return opt__kernels_of(ctx, g->dtype)
-        ->sum_squares(rest < OPT__SEGMENT ? rest : OPT__SEGMENT, opt__at(g, start), limit);
+    opt__kernels_of(ctx, g->dtype)
+        ->sum_squares(rest < OPT__SEGMENT ? rest : OPT__SEGMENT, opt__at(g, start), limit, sum);
 }
 
 typedef struct squares {
@@ -97,28 +97,33 @@ static void squares_part(void *arg, int64_t part, int thread)
     opt__segment *s = &job->segments[part];
 
     (void)thread;
-    s->sum = segment_squares(job->ctx, &job->params.at[s->param].grad, s->start, job->limit);
+    segment_squares(job->ctx, &job->params.at[s->param].grad, s->start, job->limit, s->sum);
 }
 
-static double sum_squares(const opt_ctx *ctx, opt_params params, opt__segment *segments, int64_t n,
-                          double limit)
+static void sum_squares(const opt_ctx *ctx, opt_params params, opt__segment *segments, int64_t n,
+                        double limit, double *sum)
 {
     squares job = {ctx, params, segments, limit};
-    double sum = 0;
 
+    sum[0] = sum[1] = 0;
     if (segments != NULL && n > params.n) { /* some gradient has more than one */
         opt__parallel(ctx, n, squares_part, &job);
         for (int64_t i = 0; i < n; i++)
-            sum += segments[i].sum;
-        return sum;
+            for (int k = 0; k < 2; k++)
+                sum[k] += segments[i].sum[k];
+        return;
     }
     for (int i = 0; i < params.n; i++) {
         const opt_tensor *g = &params.at[i].grad;
 
-        for (int64_t k = 0, len = opt_tensor_len(g); k < len; k += OPT__SEGMENT)
-            sum += segment_squares(ctx, g, k, limit);
+        for (int64_t start = 0, len = opt_tensor_len(g); start < len; start += OPT__SEGMENT) {
+            double part[2];
+
+            segment_squares(ctx, g, start, limit, part);
+            sum[0] += part[0];
+            sum[1] += part[1];
+        }
     }
-    return sum;
 }
 
 /* The norm when squares overflow or vanish: of the elements divided by the largest. */
@@ -144,33 +149,41 @@ static double scaled_norm(opt_params params, double limit)
     return largest * sqrt(sum);
 }
 
-opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, opt__segment *segments, int64_t n,
-                     double limit, double *norm)
+static opt_status check_finite(opt_ctx *ctx, const char *who, opt_params params)
 {
-    const double sum = sum_squares(ctx, params, segments, n, limit);
-
-    if (sum > 1e-280 && isfinite(sum)) {
-        *norm = sqrt(sum);
-        return OPT_OK;
-    }
     for (int i = 0; i < params.n; i++) {
         const int64_t at = opt__find_nonfinite(&params.at[i].grad);
         if (at >= 0)
             return opt__fail(ctx, OPT_ENONFINITE, "%s: element %lld of the gradient of %s is %g", who,
                              (long long)at, params.at[i].name, opt_get(&params.at[i].grad, at));
     }
-    *norm = scaled_norm(params, limit);
     return OPT_OK;
+}
+
+opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, opt__segment *segments, int64_t n,
+                     double limit, double *norm)
+{
+    double sum[2];
+    opt_status s;
+
+    sum_squares(ctx, params, segments, n, limit, sum);
+    if (!isfinite(limit))
+        sum[1] = sum[0];
+    s = isfinite(sum[0]) ? OPT_OK : check_finite(ctx, who, params);
+    for (int k = 0; !s && k < 2; k++)
+        norm[k] = sum[k] > 1e-280 && isfinite(sum[k]) ? sqrt(sum[k])
+                                                      : scaled_norm(params, k == 0 ? HUGE_VAL : limit);
+    return s;
 }
 
 double opt_grad_norm(opt_ctx *ctx, opt_params params)
 {
-    double norm = (double)NAN;
+    double norm[2];
     opt_status s = opt__enter(ctx);
 
     if (!s)
         s = opt__check_params(ctx, "grad_norm", params);
     if (!s)
-        s = opt__norm(ctx, "grad_norm", params, NULL, 0, HUGE_VAL, &norm);
-    return s ? (double)NAN : norm;
+        s = opt__norm(ctx, "grad_norm", params, NULL, 0, HUGE_VAL, norm);
+    return s ? (double)NAN : norm[0];
 }

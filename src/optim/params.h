@@ -13,11 +13,12 @@
  * begins with `who`. */
 opt_status opt__check_params(opt_ctx *ctx, const char *who, opt_params params);
 
-/* Elements [start, start + OPT__SEGMENT) of a gradient, and the sum of their squares. */
+/* Elements [start, start + OPT__SEGMENT) of a gradient, and the sum of their squares as they are and with
+ * each element brought into [-limit, limit]. */
 typedef struct opt__segment {
     int param;
     int64_t start;
-    double sum;
+    double sum[2];
 } opt__segment;
 
 #define OPT__SEGMENT 16384
@@ -25,9 +26,9 @@ typedef struct opt__segment {
 int64_t opt__segment_count(opt_params params);
 void opt__cut_into_segments(opt_params params, opt__segment *out);
 
-/* *norm <- the Euclidean norm of all gradients, each element first brought into [-limit, limit], without
- * overflow or underflow. segments: all n of them, for threads to share the work; NULL: one thread does it, to
- * the same bits. OPT_ENONFINITE names the tensor and element. */
+/* norm[0] <- the Euclidean norm of all gradients, without overflow or underflow; norm[1] <- that with each
+ * element first brought into [-limit, limit], which may be infinite. segments: all n of them, for threads to
+ * share the work; NULL: one thread does it, to the same bits. OPT_ENONFINITE names the tensor and element. */
 opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, opt__segment *segments, int64_t n,
                      double limit, double *norm);
 

@@ -26,23 +26,22 @@ static opt_status sum_over_ranks(opt_optim *o)
 /* The finite check and the norm share one read of the gradient. *scale <- what clip_norm asks for. */
 static opt_status check_and_clip(opt_optim *o, double *scale)
 {
-    const opt_params params = {o->params, o->nparams};
-    double norm;
+    const double limit = o->opts.clip_value > 0 && o->opts.clip_norm > 0 ? o->opts.clip_value : HUGE_VAL;
+    double norm[2];
     opt_status s;
 
     *scale = 1;
     o->grad_norm = (double)NAN;
     if (o->opts.unchecked && !(o->opts.clip_norm > 0))
         return OPT_OK;
-    s = opt__norm(o->ctx, o->method.name, params, o->segments, o->nsegments, HUGE_VAL, &o->grad_norm);
-    if (s || !(o->opts.clip_norm > 0))
+    s = opt__norm(o->ctx, o->method.name, (opt_params){o->params, o->nparams}, o->segments, o->nsegments,
+                  limit, norm);
+    if (s)
         return s;
-    norm = o->grad_norm;
-    if (o->opts.clip_value > 0)
-        s = opt__norm(o->ctx, o->method.name, params, o->segments, o->nsegments, o->opts.clip_value, &norm);
-    if (!s && norm > o->opts.clip_norm)
-        *scale = o->opts.clip_norm / norm;
-    return s;
+    o->grad_norm = norm[0];
+    if (o->opts.clip_norm > 0 && norm[1] > o->opts.clip_norm)
+        *scale = o->opts.clip_norm / norm[1];
+    return OPT_OK;
 }
 
 /* A step in progress, for the threads that share it. */
@@ -86,28 +85,42 @@ static void view(const opt_optim *o, const opt__run *r, int64_t start, int64_t n
     }
 }
 
+/* Clipping, l2 and decay, by a method that cannot take them into its own pass. */
+static void adjust_chunk(const opt_optim *o, const opt__adjust *a, int64_t n, int thread, opt_update *u)
+{
+    const opt__kernels *k = opt__kernels_of(o->ctx, u->w.dtype);
+
+    if (o->scratch != NULL) {
+        void *effective = (char *)o->scratch + thread * o->scratch_size;
+
+        k->effective(n, u->w.data, u->g.data, effective, a);
+        u->g.data = effective;
+    }
+    if (a->factor != 1)
+        k->shrink(n, u->w.data, a->factor);
+}
+
 static void step_part(void *arg, int64_t part, int thread)
 {
     step *job = arg;
     const opt_optim *o = job->optim;
     const opt__run *r = run_of(o, part);
-    const opt__kernels *k = opt__kernels_of(o->ctx, r->w.dtype);
-    const double l2 = r->no_decay ? 0 : o->opts.l2, decay = r->no_decay ? 0 : o->opts.weight_decay;
     const int64_t chunk = opt__chunk(o, r), start = (part - r->first_part) * chunk;
     const int64_t rest = opt_tensor_len(&r->w) - start, n = rest < chunk ? rest : chunk;
+    const opt__adjust adjust = {.clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL,
+                                .scale = job->scale,
+                                .l2 = r->no_decay ? 0 : o->opts.l2,
+                                .factor = r->no_decay ? 1 : 1 - job->lr * o->opts.weight_decay};
     opt_update u = {.hyper = o->hyper, .t = o->t + 1, .lr = job->lr, .kernels = o->ctx->kernels};
     opt_status s;
 
     view(o, r, start, n, &u);
-    if (o->opts.clip_value > 0 || job->scale != 1 || l2 > 0) {
-        const double clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL;
-        void *effective = (char *)o->scratch + thread * o->scratch_size;
-
-        k->effective(n, u.w.data, u.g.data, effective, clip, job->scale, l2);
-        u.g.data = effective;
+    if (isfinite(adjust.clip) || adjust.scale != 1 || adjust.l2 > 0 || adjust.factor != 1) {
+        if (o->adjusts)
+            u.adjust = &adjust;
+        else
+            adjust_chunk(o, &adjust, n, thread, &u);
     }
-    if (decay > 0)
-        k->shrink(n, u.w.data, 1 - u.lr * decay);
     s = o->method.update(&u);
     if (s) {
         const long long mine = part << 16 | (s & 0xffff);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The checks of a matrix product.
+ * The checks of a matrix product, and its division among threads: each computes a block of c's rows or
+ * columns, whose elements do not depend on the others.
  */
 #include <math.h>
 
 #include "tensor/tensor.h"
+
+#define ROW_STEP    48 /* a multiple of the rows of every instruction set's tile */
+#define COLUMN_STEP 64 /* and of their columns */
 
 /* OPT_OK when t is a matrix of the dtype wanted. */
 static opt_status check_matrix(opt_ctx *ctx, const char *what, const opt_tensor *t, opt_dtype dtype)
@@ -21,10 +25,49 @@ static opt_status check_matrix(opt_ctx *ctx, const char *what, const opt_tensor 
     return OPT_OK;
 }
 
+typedef struct product {
+    const opt__kernels *kernels;
+    bool ta, tb, by_rows;
+    int64_t m, n, k, block; /* rows or columns of a part */
+    const opt_tensor *a, *b;
+    double beta;
+    opt_tensor *c;
+} product;
+
+static void multiply_part(void *arg, int64_t part, int thread)
+{
+    const product *p = arg;
+    const int64_t start = part * p->block, rest = (p->by_rows ? p->m : p->n) - start;
+    const int64_t size = rest < p->block ? rest : p->block, lda = p->a->dim[1], ldb = p->b->dim[1];
+    const int64_t row = p->by_rows ? start : 0, column = p->by_rows ? 0 : start;
+
+    (void)thread;
+    p->kernels->matmul(p->ta, p->tb, p->by_rows ? size : p->m, p->by_rows ? p->n : size, p->k,
+                       opt__at(p->a, p->ta ? row : row * lda), lda,
+                       opt__at(p->b, p->tb ? column * ldb : column), ldb, p->beta,
+                       opt__at(p->c, row * p->n + column), p->n);
+}
+
+/* Parts have a million operations or more, a fraction of a millisecond, and the longer side is divided. */
+static void multiply(const opt_ctx *ctx, product *p)
+{
+    const double operations = 2.0 * (double)p->m * (double)p->n * (double)p->k;
+    const double most = fmin(operations / 1e6, 4.0 * ctx->threads);
+    const int64_t parts = ctx->threads > 1 && most > 1 ? (int64_t)most : 1;
+    int64_t size, step;
+
+    p->by_rows = p->m >= p->n;
+    size = p->by_rows ? p->m : p->n;
+    step = p->by_rows ? ROW_STEP : COLUMN_STEP;
+    p->block = parts > 1 ? ((size - 1) / parts / step + 1) * step : size;
+    opt__parallel(ctx, (size + p->block - 1) / p->block, multiply_part, p);
+}
+
 opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const opt_tensor *b, double beta,
                       opt_tensor *c)
 {
     opt_status s = opt__enter(ctx);
+    product p = {.ta = ta, .tb = tb, .a = a, .b = b, .beta = beta, .c = c};
     int64_t m, n, k;
 
     if (!s)
@@ -47,7 +90,10 @@ opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const
         return opt__fail(ctx, OPT_EINVAL, "matmul: c overlaps %s", opt__overlap(a, c) ? "a" : "b");
     if (!isfinite(a->dtype == OPT_F32 ? (double)(float)beta : beta))
         return opt__fail(ctx, OPT_EINVAL, "matmul: beta = %g is not finite", beta);
-    opt__kernels_of(ctx, a->dtype)
-        ->matmul(ta, tb, m, n, k, a->data, a->dim[1], b->data, b->dim[1], beta, c->data, n);
+    p.kernels = opt__kernels_of(ctx, a->dtype);
+    p.m = m;
+    p.n = n;
+    p.k = k;
+    multiply(ctx, &p);
     return OPT_OK;
 }

@@ -25,7 +25,7 @@ static const struct {
 enum { METHODS = sizeof methods / sizeof methods[0] };
 
 typedef struct settings {
-    const char *optimizer, *layers, *decay, *dtype, *isa, *out;
+    const char *optimizer, *layers, *decay, *dtype, *out;
     int64_t epochs, batch, examples;
     double lr, noise;
     uint32_t seed;
@@ -79,7 +79,6 @@ static settings parse_settings(int argc, char **argv)
                   .layers = "2,5,2,1",
                   .decay = "none",
                   .dtype = "f64",
-                  .isa = "best",
                   .epochs = 10000,
                   .batch = 64,
                   .examples = 300,
@@ -98,7 +97,6 @@ static settings parse_settings(int argc, char **argv)
         {"noise", "SIGMA", "deviation of the points from their half circles", CLI_REAL, &s.noise},
         {"seed", "N", "of the data and the first weights", CLI_UINT32, &s.seed},
         {"dtype", "f32|f64", "type of all numbers", CLI_TEXT, &s.dtype},
-        {"isa", CLI_ISA, "instructions to use; the results are the same", CLI_TEXT, &s.isa},
         {"out", "DIR", "write costs.csv, costs.svg and boundary-*.svg there", CLI_TEXT, &s.out},
         {"quiet", NULL, "print the accuracies only", CLI_FLAG, &s.quiet},
         {"hash", NULL, "print a checksum of the final weights", CLI_FLAG, &s.hash},
@@ -302,7 +300,7 @@ int main(int argc, char **argv)
     settings s = parse_settings(argc, argv);
     if (s.out)
         output_folder(s.out);
-    opt_ctx *ctx = cli_context_isa(s.isa);
+    opt_ctx *ctx = cli_context();
     opt_table examples = make_examples(ctx, &s);
     moons_run run[METHODS] = {0};
     int nruns = 0;

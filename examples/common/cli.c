@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, MAX_THREADS = 64 };
 
 static const char *program = "example";
 
@@ -34,19 +34,32 @@ void cli_check(const opt_ctx *ctx, opt_status status)
     }
 }
 
-opt_ctx *cli_context(void)
+/* ---- What every example takes, and the context made of it ---------------------------------------------- */
+
+static int64_t threads = 1;
+static const char *isa = "best";
+
+static const cli_option context_options[] = {
+    {"threads", "N", "threads to use at most; the results are the same", CLI_INT, &threads},
+    {"isa", "best|baseline|avx2|avx512|neon", "instructions to use; the results are the same", CLI_TEXT,
+     &isa},
+    {0},
+};
+
+static void check_threads(void)
 {
-    return cli_context_isa("best");
+    if (threads < 1 || threads > MAX_THREADS)
+        cli_fail(EXIT_USAGE, "--threads: %" PRId64 " is outside [1, %d]", threads, MAX_THREADS);
 }
 
-opt_ctx *cli_context_isa(const char *isa)
+opt_ctx *cli_context(void)
 {
     /* In opt_isa's order. */
     static const char *const names[] = {"best", "baseline", "avx2", "avx512", "neon"};
     int number = 0;
     while (strcmp(names[number], isa) != 0)
         number++;
-    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)number});
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = (int)threads, .isa = (opt_isa)number});
     if (!ctx)
         cli_fail(EXIT_FAILURE, "out of memory");
     if (*opt_errmsg(ctx))
@@ -90,18 +103,30 @@ static int label_width(const cli_option *o)
     return (int)n;
 }
 
-static void print_help(const char *summary, const cli_option *options)
+/* At least `width`. */
+static int table_width(const cli_option *options, int width)
 {
-    int width = (int)strlen("help");
     for (const cli_option *o = options; !is_end(o); o++)
         width = label_width(o) > width ? label_width(o) : width;
-    printf("usage: %s [options]\n\n%s\n\noptions:\n", program, summary);
+    return width;
+}
+
+static void print_table(const cli_option *options, int width)
+{
     for (const cli_option *o = options; !is_end(o); o++) {
         int pad = width - label_width(o);
         printf("  --%s%s%s%*s  %s", o->name, o->value ? " " : "", o->value ? o->value : "", pad, "", o->help);
         print_default(o);
         putchar('\n');
     }
+}
+
+static void print_help(const char *summary, const cli_option *options)
+{
+    int width = table_width(options, table_width(context_options, (int)strlen("help")));
+    printf("usage: %s [options]\n\n%s\n\noptions:\n", program, summary);
+    print_table(options, width);
+    print_table(context_options, width);
     printf("  --%-*s  print this and exit\n", width, "help");
 }
 
@@ -179,13 +204,24 @@ static void set_value(const cli_option *o, const char *text)
 
 /* ---- The command line ---------------------------------------------------------------------------------- */
 
-/* The option whose name is text[0..n); fails when there is none. */
-static const cli_option *find_option(const cli_option *options, const char *text, size_t n)
+/* The option whose name is text[0..n), or NULL. */
+static const cli_option *find_in(const cli_option *options, const char *text, size_t n)
 {
     for (const cli_option *o = options; !is_end(o); o++)
         if (strlen(o->name) == n && strncmp(o->name, text, n) == 0)
             return o;
-    cli_fail(EXIT_USAGE, "unknown option --%.*s, see --help", (int)n, text);
+    return NULL;
+}
+
+/* The same in both tables; fails when there is none. */
+static const cli_option *find_option(const cli_option *options, const char *text, size_t n)
+{
+    const cli_option *o = find_in(options, text, n);
+    if (!o)
+        o = find_in(context_options, text, n);
+    if (!o)
+        cli_fail(EXIT_USAGE, "unknown option --%.*s, see --help", (int)n, text);
+    return o;
 }
 
 void cli_parse(int argc, char **argv, const char *summary, const cli_option *options)
@@ -218,4 +254,5 @@ void cli_parse(int argc, char **argv, const char *summary, const cli_option *opt
             cli_fail(EXIT_USAGE, "--%s %s: the value is missing", o->name, o->value);
         set_value(o, text);
     }
+    check_threads();
 }

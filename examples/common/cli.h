@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the examples share of a command line: a table of options, --help, and one line on standard error for
- * whatever goes wrong. Exit status 2 is a bad command line or output folder, 1 any other failure.
+ * What the examples share of a command line: a table of options, --threads, --isa and --help, and one line on
+ * standard error for whatever goes wrong. Exit status 2 is a bad command line or output folder, 1 any other
+ * failure.
  */
 #ifndef EXAMPLES_CLI_H
 #define EXAMPLES_CLI_H
@@ -26,8 +27,9 @@ typedef struct cli_option {
     void *out;
 } cli_option;
 
-/* Reads argv into the table's variables. --help prints `summary` and the table, and exits with 0. options
- * ends with a name of NULL; may be NULL: --help alone. */
+/* Reads argv into the table's variables, and what cli_context needs. --help prints `summary` and every
+ * option, and exits with 0. options ends with a name of NULL; may be NULL: none but those that every example
+ * has. */
 void cli_parse(int argc, char **argv, const char *summary, const cli_option *options);
 
 /* One line "program: message" on standard error, and exit. */
@@ -37,12 +39,8 @@ __attribute__((__format__(__printf__, 2, 3)))
 _Noreturn void
 cli_fail(int exit_status, const char *format, ...);
 
-/* A context with all defaults, and one with the instruction set that --isa names. */
+/* A context as --threads and --isa say; after cli_parse. */
 opt_ctx *cli_context(void);
-opt_ctx *cli_context_isa(const char *isa);
-
-/* For the table of options: {"isa", CLI_ISA, "...", CLI_TEXT, &isa}. */
-#define CLI_ISA "best|baseline|avx2|avx512|neon"
 
 /* Does nothing for OPT_OK; otherwise fails with the library's message and status 1. */
 void cli_check(const opt_ctx *ctx, opt_status status);

@@ -150,6 +150,36 @@ opt_status opt_batches_begin(opt_batches *b, int64_t epoch)
     return OPT_OK;
 }
 
+/* Part of what read_part reads, from a table: that can be done by several threads. */
+typedef struct reading {
+    opt_batches *b;
+    const int64_t *order;
+    int64_t rows, step;
+} reading;
+
+static void read_rows(void *arg, int64_t i, int thread)
+{
+    const reading *r = arg;
+    const int64_t first = i * r->step, n = r->rows - first < r->step ? r->rows - first : r->step;
+    opt_tensor x = opt_tensor_rows(&r->b->x, first, n), y = opt_tensor_rows(&r->b->y, first, n);
+
+    (void)thread;
+    (void)r->b->source.read(r->b->source.ud, r->order + first, n, &x, &y); /* a table's never fails */
+}
+
+/* Whether the rows are many enough to be shared among threads; then they have been read. */
+static bool read_together(opt_batches *b, const int64_t *order, int64_t rows)
+{
+    const double bytes = (double)rows * (double)b->source.x_cols * (double)opt__size(b->source.dtype);
+    const int64_t parts = 2 * (int64_t)b->ctx->threads < rows ? 2 * (int64_t)b->ctx->threads : rows;
+    reading r = {b, order, rows, parts > 0 ? (rows - 1) / parts + 1 : 1};
+
+    if (b->ctx->threads == 1 || bytes < 0x1p15 || !opt__is_table(&b->source))
+        return false;
+    opt__parallel(b->ctx, (rows - 1) / r.step + 1, read_rows, &r);
+    return true;
+}
+
 /* Reads rows order[0..n) into the buffers and points the part at them. */
 static opt_status read_part(opt_batches *b, const int64_t *order, int64_t n, opt_batch *part)
 {
@@ -159,7 +189,7 @@ static opt_status read_part(opt_batches *b, const int64_t *order, int64_t n, opt
     part->x = x;
     part->y = y;
     b->ctx->message[0] = '\0'; /* the source may leave one, or not */
-    if (n > 0)
+    if (n > 0 && !read_together(b, order, n))
         s = b->source.read(b->source.ud, order, n, &x, &y);
     if (s == OPT_END ||
         s == OPT_STOP) /* not for a source to say: the caller would take it for the epoch's end */

@@ -5,6 +5,11 @@
  * Inside, activations have a row for each unit and a column for each example, OPT__LANE examples at a time:
  * then every loop runs over examples, however narrow a layer is, and all products but two have their operands
  * as the matrix product likes them. x and y stay as callers have them, one example a row.
+ *
+ * Such a chunk of rows is also the unit of sums. The loss and gradient of a batch of n chunks are those of
+ * its first p, p the largest power of 2 below n, plus those of the others, each taken likewise: a tree that
+ * depends on nothing but the number of rows. Within a chunk threads share the units of a layer, whose results
+ * do not depend on each other.
  */
 #ifndef OPT_MLP_MLP_H
 #define OPT_MLP_MLP_H
@@ -18,11 +23,14 @@
 
 typedef struct opt__layer {
     int64_t in, out;
-    void *w, *b;   /* [out, in], [out] */
-    void *dw, *db; /* their gradients */
-    void *a;       /* [out, OPT__LANE], activations; of the last layer z */
-    void *dz;      /* [out, OPT__LANE], gradient of the loss by z */
+    void *w, *b;               /* [out, in], [out] */
+    int64_t w_at, b_at;        /* where they are among all values, and their gradients among all gradients */
+    void *a;                   /* [out, OPT__LANE], activations; of the last layer z */
+    void *dz;                  /* [out, OPT__LANE], gradient of the loss by z */
+    int64_t out_step, in_step; /* units that a thread takes at a time */
 } opt__layer;
+
+#define OPT__MLP_LEVELS 60
 
 struct opt_mlp {
     opt_ctx *ctx;
@@ -35,9 +43,11 @@ struct opt_mlp {
     opt_param param[2 * OPT__MLP_MAX_LAYERS];
     char name[2 * OPT__MLP_MAX_LAYERS][16]; /* "W1" ... "b31" */
     int64_t nvalues;
-    void *values, *grads; /* [nvalues], all parameters' end to end */
-    void *workspace;      /* xt, and every layer's a and dz */
-    void *xt;             /* [inputs, OPT__LANE], the examples in hand */
+    void *values, *grads;         /* [nvalues], all parameters' end to end */
+    void *workspace;              /* xt, and every layer's a and dz */
+    void *xt;                     /* [inputs, OPT__LANE], the examples in hand */
+    int64_t x_step;               /* inputs that a thread transposes at a time */
+    void *level[OPT__MLP_LEVELS]; /* [nvalues] each, gradients of subtrees; NULL until a batch needs them */
 };
 
 /* opt_mlp_grad for rows that are a part of a batch of global_rows: sums over these rows divided by

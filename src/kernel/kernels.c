@@ -12,14 +12,31 @@
 
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
-#define TILE_ROWS    8
+#define F32_LENGTH   16
+#define F64_LENGTH   8
+#define TILE_VECTORS 4
 #elif defined(__AVX__)
 #define VECTOR_BYTES 32
-#define TILE_ROWS    6
+#define F32_LENGTH   8
+#define F64_LENGTH   4
+#define TILE_VECTORS 2
 #else
 #define VECTOR_BYTES 16
-#define TILE_ROWS    6
+#define F32_LENGTH   4
+#define F64_LENGTH   2
+#define TILE_VECTORS 2
 #endif
+#define TILE_ROWS 6
+
+/* Two vectors' low halves, or high halves, element by element in turn. */
+#define ZIP_LOW_2   0, 2
+#define ZIP_HIGH_2  1, 3
+#define ZIP_LOW_4   0, 4, 1, 5
+#define ZIP_HIGH_4  2, 6, 3, 7
+#define ZIP_LOW_8   0, 8, 1, 9, 2, 10, 3, 11
+#define ZIP_HIGH_8  4, 12, 5, 13, 6, 14, 7, 15
+#define ZIP_LOW_16  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define ZIP_HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b)  JOIN_(a, b)
@@ -45,16 +62,22 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
     return -1;
 }
 
-#define REAL    float
-#define SQRT    sqrtf
-#define NAME(x) x##_f32
+#define ZIP_LOW  JOIN(ZIP_LOW_, F32_LENGTH)
+#define ZIP_HIGH JOIN(ZIP_HIGH_, F32_LENGTH)
+#define REAL     float
+#define SQRT     sqrtf
+#define NAME(x)  x##_f32
 #include "kernel/table.inc"
+#undef ZIP_LOW
+#undef ZIP_HIGH
 #undef REAL
 #undef SQRT
 #undef NAME
-#define REAL    double
-#define SQRT    sqrt
-#define NAME(x) x##_f64
+#define ZIP_LOW  JOIN(ZIP_LOW_, F64_LENGTH)
+#define ZIP_HIGH JOIN(ZIP_HIGH_, F64_LENGTH)
+#define REAL     double
+#define SQRT     sqrt
+#define NAME(x)  x##_f64
 #include "kernel/table.inc"
 
 #define TABLE(type)                                                                                          \

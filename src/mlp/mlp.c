@@ -81,11 +81,9 @@ static void set_param(opt_mlp *net, char letter, int layer, void *value, void *g
 static int64_t step_of(const opt_ctx *ctx, int64_t units, int64_t operations)
 {
     const double worth = (double)units * (double)operations / PART_OPERATIONS;
-    const double parts = worth < 2.0 * ctx->threads ? worth : 2.0 * ctx->threads;
+    const int64_t parts = worth < 2.0 * ctx->threads ? (int64_t)worth : 2 * (int64_t)ctx->threads;
 
-    if (ctx->threads == 1 || parts < 2)
-        return units;
-    return (int64_t)((double)units / parts / 16 + 1) * 16;
+    return ctx->threads == 1 || parts < 2 ? units : ((units - 1) / parts / 16 + 1) * 16;
 }
 
 /* Points layers and parameters into the three blocks of memory. */

@@ -44,6 +44,15 @@
 #define QUOTE(x)    QUOTE_(x)
 #define TABLES      JOIN(opt__kernels_, OPT__ISA)
 
+/* A vector of doubles. */
+#define WIDE ((int)(VECTOR_BYTES / sizeof(double)))
+typedef double opt__wide __attribute__((vector_size(VECTOR_BYTES)));
+
+static inline double opt__clamp(double x, double limit)
+{
+    return x > limit ? limit : x < -limit ? -limit : x;
+}
+
 /* The sum over a lane, of which unused places are 0, by a tree. */
 static double opt__sum_lane(double *x)
 {

@@ -3,8 +3,9 @@
  * The threads of a context.
  *
  * The parts of a piece of work are dealt out in advance, a run of consecutive parts to each thread, so that a
- * thread meets the same memory again in the next step; a thread that has done its own takes from the others.
- * So the caller never waits for a thread that has not come: one that sleeps, or that another program keeps
+ * thread meets the same memory again in the next step. A thread that has done its own takes from another only
+ * when that one is late: passing the memory of a part from one core to another costs as much as the part. So
+ * the caller never waits for a thread that has not come: one that sleeps, or that another program keeps
  * from running, finds its parts done. The caller waits only for parts that have been taken.
  *
  * A thread without work spins for SPINS pauses, some tens of microseconds, which is longer than the gaps
@@ -28,8 +29,9 @@
 
 #include "base/context.h"
 
-#define SPINS 2000
-#define GRACE 32 /* pauses that a thread is given to come for its own parts before others take them */
+#define SPINS    2000
+#define GRACE    32  /* pauses that a thread is given to come for its own parts, */
+#define PATIENCE 500 /* and to do them, before others take what is left */
 
 typedef struct worker {
     _Alignas(64) atomic_llong next; /* of the parts dealt to this thread, the first that no one has taken */
@@ -70,16 +72,25 @@ static bool left(worker *w)
     return atomic_load_explicit(&w->next, memory_order_relaxed) < w->end;
 }
 
+static void wait_for_owner(opt__pool *p, worker *w)
+{
+    for (int i = 0; left(w) && i < PATIENCE; i++) {
+        const bool here = w->index == 0 || atomic_load(&w->busy);
+
+        if (!here && (i >= GRACE || atomic_load(&p->asleep) > 0))
+            return;
+        pause_briefly();
+    }
+}
+
 /* Takes parts until none is left: its own, then the next thread's, and so on round. */
 static void take_parts(opt__pool *p, int thread)
 {
     for (int k = 0; k < p->threads; k++) {
         worker *w = &p->worker[(thread + k) % p->threads];
 
-        for (int i = 0; w->index > 0 && k > 0 && i < GRACE && left(w) && !atomic_load(&w->busy) &&
-                        !atomic_load(&p->asleep);
-             i++)
-            pause_briefly();
+        if (k > 0)
+            wait_for_owner(p, w);
         while (left(w)) {
             const int64_t part = atomic_fetch_add_explicit(&w->next, 1, memory_order_relaxed);
 

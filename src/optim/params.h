@@ -21,7 +21,7 @@ typedef struct opt__segment {
     double sum[2];
 } opt__segment;
 
-#define OPT__SEGMENT 16384
+#define OPT__SEGMENT 4096
 
 int64_t opt__segment_count(opt_params params);
 void opt__cut_into_segments(opt_params params, opt__segment *out);

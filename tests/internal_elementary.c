@@ -37,6 +37,24 @@ static __float128 sigmoidq(__float128 x)
     return 1 / (1 + expq(-x));
 }
 
+static double log1p_of_pair(double e)
+{
+    double inverse;
+    return opt__log1p_and_inverse(e, &inverse);
+}
+
+static double inverse_of_pair(double e)
+{
+    double inverse;
+    opt__log1p_and_inverse(e, &inverse);
+    return inverse;
+}
+
+static __float128 inverseq(__float128 e)
+{
+    return 1 / (1 + e);
+}
+
 /* |y - exact| in units of the last place of exact. */
 static double ulps(double y, __float128 exact)
 {
@@ -67,6 +85,9 @@ static const function functions[] = {
     {"log near 1", opt__log, logq, 0.9, 1.1, 0},
     {"log1p", opt__log1p, log1pq, 0, 1, 1},
     {"log1p near 0", opt__log1p, log1pq, -0.01, 0.01, 0},
+    {"log1p of pair", log1p_of_pair, log1pq, 0, 1, 0},
+    {"log1p, small", log1p_of_pair, log1pq, 0, 1e-6, 0},
+    {"inverse of pair", inverse_of_pair, inverseq, 0, 1, 0},
     {"tanh", opt__tanh, tanhq, -22, 22, 1},
     {"tanh near 0", opt__tanh, tanhq, -1, 1, 0},
     {"sigmoid", opt__sigmoid, sigmoidq, -40, 40, 1},

@@ -12,6 +12,7 @@
 #ifndef OPT_KERNEL_ELEMENTARY_H
 #define OPT_KERNEL_ELEMENTARY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -71,6 +72,19 @@ static inline double opt__exp(double x)
     return (1 + opt__expm1_reduced(r)) * opt__power_of_2(half) * opt__power_of_2(n - half);
 }
 
+/* (log(1 + f) - 2 s) / s for s = f / (2 + f), z = s^2, 1 + f in [sqrt(1/2), sqrt(2)]: log(1 + f) = 2
+ * atanh(s). */
+static inline double opt__log_tail(double z)
+{
+    const double z2 = z * z;
+    const double p01 = 0x1.5555555555555p-1 + z * 0x1.9999999999a43p-2;
+    const double p23 = 0x1.249249247513dp-2 + z * 0x1.c71c7204621fep-3;
+    const double p45 = 0x1.745cf7c1d5dafp-3 + z * 0x1.3b1c79943fca2p-3;
+    const double p67 = 0x1.0fb77bcdefa76p-3 + z * 0x1.0c4d8297b1431p-3;
+
+    return z * ((p01 + z2 * p23) + (z2 * z2) * (p45 + z2 * p67));
+}
+
 /* At most 0.79. */
 static inline double opt__log(double x)
 {
@@ -81,13 +95,8 @@ static inline double opt__log(double x)
     const double k =
         opt__from_bits(0x4330000000000000u | exponent) - (0x1p52 + 1024) - (x < 0x1p-1022 ? 54 : 0);
 
-    /* log(1 + f) = 2 atanh(s) = 2 s + s R(s^2), where 2 s = f - s f */
-    const double s = f / (2 + f), z = s * s, z2 = z * z, square = 0.5 * f * f;
-    const double p01 = 0x1.5555555555555p-1 + z * 0x1.9999999999a43p-2;
-    const double p23 = 0x1.249249247513dp-2 + z * 0x1.c71c7204621fep-3;
-    const double p45 = 0x1.745cf7c1d5dafp-3 + z * 0x1.3b1c79943fca2p-3;
-    const double p67 = 0x1.0fb77bcdefa76p-3 + z * 0x1.0c4d8297b1431p-3;
-    const double tail = z * ((p01 + z2 * p23) + (z2 * z2) * (p45 + z2 * p67));
+    /* 2 s = f - s f */
+    const double s = f / (2 + f), square = 0.5 * f * f, tail = opt__log_tail(s * s);
     const double result = k * OPT__LN2_HI - ((square - (s * (square + tail) + k * OPT__LN2_LO)) - f);
     const double infinity = opt__from_bits(0x7ff0000000000000u), nan = opt__from_bits(0x7ff8000000000000u);
 
@@ -121,6 +130,17 @@ static inline double opt__sigmoid(double x)
     const double e = opt__exp(x < 0 ? x : -x); /* never overflows */
 
     return (x < 0 ? e : 1) / (1 + e);
+}
+
+/* log(1 + e) for e in [0, 1], and *inverse <- 1 / (1 + e), for one division: at most 3.8 and 3.0. */
+static inline double opt__log1p_and_inverse(double e, double *inverse)
+{
+    const bool halve = e > 0x1.a827999fcef32p-2; /* sqrt(2) - 1: from here on log((1 + e) / 2) + log(2) */
+    const double f = halve ? e - 1 : e, f2 = halve ? e + 3 : e + 2, u = 1 + e, r = 1 / (f2 * u);
+    const double s = (f * u) * r, log = 2 * s + s * opt__log_tail(s * s);
+
+    *inverse = f2 * r;
+    return halve ? OPT__LN2_HI + (OPT__LN2_LO + log) : log;
 }
 
 /* sin and cos of r for |r| <= pi / 4. */

@@ -11,18 +11,18 @@
 static void gather(const opt_tensor *from, const int64_t *row, int64_t n, opt_tensor *to)
 {
     const int64_t bytes = opt__cols(from) * (int64_t)opt__size(from->dtype);
+    const char *source = from->data;
+    char *target = to->data;
 
-    for (int64_t i = 0; i < n; i++) {
-        const char *source = (const char *)from->data + row[i] * bytes;
-        char *target = (char *)to->data + i * bytes;
-
-        if (bytes == 8)
-            memcpy(target, source, 8);
-        else if (bytes == 16)
-            memcpy(target, source, 16);
-        else
-            memcpy(target, source, (size_t)bytes);
-    }
+    if (bytes == 8)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(target + i * 8, source + row[i] * 8, 8);
+    else if (bytes == 16)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(target + i * 16, source + row[i] * 16, 16);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(target + i * bytes, source + row[i] * bytes, (size_t)bytes);
 }
 
 static opt_status read_table(void *ud, const int64_t *row, int64_t n, opt_tensor *x, opt_tensor *y)

@@ -48,18 +48,23 @@
 #define WIDE ((int)(VECTOR_BYTES / sizeof(double)))
 typedef double opt__wide __attribute__((vector_size(VECTOR_BYTES)));
 
-static inline double opt__clamp(double x, double limit)
+/* The sum of n numbers, a power of 2, by a tree. */
+static inline double opt__sum_tree(int n, double *x)
 {
-    return x > limit ? limit : x < -limit ? -limit : x;
-}
-
-/* The sum over a lane, of which unused places are 0, by a tree. */
-static double opt__sum_lane(double *x)
-{
-    for (int half = OPT__LANE / 2; half > 0; half /= 2)
+    for (int half = n / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             x[i] += x[i + half];
     return x[0];
+}
+
+static double opt__sum_lane(double *x)
+{
+    return opt__sum_tree(OPT__LANE, x);
+}
+
+static double sum_lanes(double *lane)
+{
+    return opt__sum_tree(OPT__SUM_LANES, lane);
 }
 
 /* No label is wrong for a mean squared error. */
@@ -92,8 +97,9 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
 #define TABLE(type)                                                                                          \
     {                                                                                                        \
         .isa = QUOTE(OPT__ISA), .effective = effective_##type, .shrink = shrink_##type, .gd = gd_##type,     \
-        .momentum = momentum_##type, .adam = adam_##type, .sum_squares = sum_squares_##type,                 \
-        .matmul = matmul_##type, .matmul_add = matmul_add_##type, .accumulate = accumulate_##type,           \
+        .momentum = momentum_##type, .adam = adam_##type, .add_squares = add_squares_##type,                 \
+        .sum_lanes = sum_lanes, .matmul = matmul_##type, .matmul_add = matmul_add_##type,                    \
+        .accumulate = accumulate_##type,                                                                     \
         .activate = {activate_relu_##type, activate_tanh_##type, activate_sigmoid_##type,                    \
                      activate_linear_##type},                                                                \
         .derive = {derive_relu_##type, derive_tanh_##type, derive_sigmoid_##type},                           \

@@ -40,9 +40,11 @@ typedef struct opt__kernels {
     void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, const opt__adam *c,
                  const opt__adjust *adjust);
 
-    /* sums.inc: sum[0] <- the sum of x^2 in f64, not finite when an element is not or when squares overflow;
-     * sum[1] <- the same with each x first brought into [-limit, limit], 0 when limit is infinite. */
-    void (*sum_squares)(int64_t n, const void *x, double limit, double *sum);
+    /* sums.inc: adds to lane[OPT__SUM_LANES] the squares of n elements, in f64, each first brought into
+     * [-limit, limit], which may be infinite: x[0]^2 to lane[first], and so on round. Not finite when an
+     * element is not or when squares overflow. sum_lanes: the lanes' sum, by a tree; overwrites them. */
+    void (*add_squares)(int64_t n, const void *x, double limit, int first, double *lane);
+    double (*sum_lanes)(double *lane);
 
     /* matmul.inc: c [m, n] <- op(a) [m, k] op(b) [k, n] + beta c, row-major, with rows of a, b and c as
      * stored lda, ldb and ldc elements apart. Each element of c is ((beta c + a0 b0) + a1 b1) + ..., in this
@@ -91,6 +93,9 @@ typedef struct opt__kernels {
 
 #define OPT__LANE   INT64_C(64) /* examples that go through a network together */
 #define OPT__LINEAR 3
+
+#define OPT__SUM_LANES 32
+#define OPT__SUM_BLOCK 4096 /* elements that lanes take before they are summed */
 
 /* n examples rounded up to whole vectors: what is worked out in their place costs nothing and is not used. */
 static inline int64_t opt__padded(int64_t n)

@@ -45,12 +45,12 @@ const opt_method opt_momentum = {
 static opt_status update_adam(const opt_update *u)
 {
     const opt_adam_opts *h = u->hyper;
-    const opt__adam c = {.rate = u->lr / (1 - opt__power(h->beta1, u->t)),
-                         .root_scale = 1 / sqrt(1 - opt__power(h->beta2, u->t)),
-                         .beta1 = h->beta1,
-                         .beta2 = h->beta2,
-                         .eps = h->eps};
+    opt__adam c = {.beta1 = h->beta1, .beta2 = h->beta2, .eps = h->eps};
+    double correction[2];
 
+    opt__one_minus_powers((double[]){h->beta1, h->beta2}, u->t, correction);
+    c.rate = u->lr / correction[0];
+    c.root_scale = 1 / sqrt(correction[1]);
     kernels_of(u)->adam(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data, u->slot[1].data, &c,
                         u->adjust);
     return OPT_OK;

@@ -190,6 +190,29 @@ static opt_status cut_into_chunks(opt_optim *o)
     return o->scratch ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
 }
 
+/* Cuts the gradients into as few stretches as will do, and makes room for their sums. */
+static opt_status find_gradients(opt_optim *o)
+{
+    o->gradients = opt__alloc(o->ctx, o->nparams, sizeof *o->gradients);
+    if (o->gradients == NULL)
+        return opt__no_memory(o->ctx, o->method.name);
+    for (int p = 0; p < o->nparams; p++) {
+        const opt_tensor g = flat(&o->params[p].grad);
+        opt__stretch *last = o->gradients + o->ngradients;
+
+        if (p > 0 && joins(&last[-1].g, &g)) {
+            last[-1].g.dim[0] += g.dim[0];
+            continue;
+        }
+        *last = (opt__stretch){g, p > 0 ? last[-1].first + last[-1].g.dim[0] : 0};
+        o->ngradients++;
+    }
+    if (o->ctx->threads == 1)
+        return OPT_OK;
+    o->sums = opt__alloc(o->ctx, opt__sum_blocks(o->gradients, o->ngradients), 2 * sizeof *o->sums);
+    return o->sums ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
+}
+
 static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
 {
     opt_status s;
@@ -214,12 +237,7 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
     s = cut_into_chunks(o);
     if (s)
         return s;
-    o->nsegments = opt__segment_count(params);
-    o->segments = opt__alloc(o->ctx, o->nsegments, sizeof *o->segments);
-    if (o->segments == NULL)
-        return opt__no_memory(o->ctx, o->method.name);
-    opt__cut_into_segments(params, o->segments);
-    return OPT_OK;
+    return find_gradients(o);
 }
 
 opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyper,
@@ -265,7 +283,8 @@ void opt_optim_free(opt_optim *o)
     if (o != NULL) {
         for (int s = 0; s < OPT_MAX_SLOTS; s++)
             opt__free(o->ctx, o->slot_memory[s]);
-        opt__free(o->ctx, o->segments);
+        opt__free(o->ctx, o->sums);
+        opt__free(o->ctx, o->gradients);
         opt__free(o->ctx, o->scratch);
         opt__free(o->ctx, o->runs);
         opt__free(o->ctx, o->slots);

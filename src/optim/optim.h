@@ -7,7 +7,7 @@
  * small tensors costs no more than one large tensor. Slots of a name are one block of memory in the order of
  * the parameters, and so lie end to end wherever the parameters do. Where clipping, l2 or decay is on, a run
  * is stepped in chunks that stay in the first-level cache, where the effective gradient is made in a scratch
- * buffer. Chunks are shared among the context's threads, as are the gradient's segments when its norm is
+ * buffer. Chunks are shared among the context's threads, as are the gradients' blocks when their norm is
  * taken.
  */
 #ifndef OPT_OPTIM_OPTIM_H
@@ -47,8 +47,9 @@ struct opt_optim {
     int64_t parts; /* chunks of all runs */
     void *scratch; /* [threads] chunks' effective gradients, scratch_size bytes each */
     int64_t scratch_size;
-    opt__segment *segments; /* of all gradients */
-    int64_t nsegments;
+    opt__stretch *gradients; /* as few as there are gaps between them */
+    int ngradients;
+    double *sums;   /* [opt__sum_blocks][2]; NULL with one thread */
     int64_t t;      /* steps done */
     double last_lr; /* of the last step, as is the next */
     double grad_norm;

@@ -57,99 +57,117 @@ opt_status opt__check_params(opt_ctx *ctx, const char *who, opt_params params)
     return OPT_OK;
 }
 
-/* ---- Norms: the sum of squares is that of its segments, in order, parameter by parameter ----------------
- */
+/* ---- Norms --------------------------------------------------------------------------------------------- */
 
-int64_t opt__segment_count(opt_params params)
+static int64_t end_of(const opt__stretch *s)
 {
-    int64_t n = 0;
-
-    for (int i = 0; i < params.n; i++)
-        n += (opt_tensor_len(&params.at[i].grad) - 1) / OPT__SEGMENT + 1;
-    return n;
+    return s->first + opt_tensor_len(&s->g);
 }
 
-void opt__cut_into_segments(opt_params params, opt__segment *out)
+int64_t opt__sum_blocks(const opt__stretch *stretches, int n)
 {
-    for (int i = 0; i < params.n; i++)
-        for (int64_t k = 0, n = opt_tensor_len(&params.at[i].grad); k < n; k += OPT__SEGMENT)
-            *out++ = (opt__segment){.param = i, .start = k};
-}
-
-static void segment_squares(const opt_ctx *ctx, const opt_tensor *g, int64_t start, double limit, double *sum)
-{
-    const int64_t rest = opt_tensor_len(g) - start;
-
-    opt__kernels_of(ctx, g->dtype)
-        ->sum_squares(rest < OPT__SEGMENT ? rest : OPT__SEGMENT, opt__at(g, start), limit, sum);
+    return (end_of(&stretches[n - 1]) - 1) / OPT__SUM_BLOCK + 1;
 }
 
 typedef struct squares {
     const opt_ctx *ctx;
-    opt_params params;
-    opt__segment *segments;
+    const opt__stretch *stretches;
+    int n;
     double limit;
+    double *sums; /* [blocks][2] */
 } squares;
+
+/* The stretch that has element number i. */
+static int find_stretch(const squares *job, int64_t i)
+{
+    int low = 0, high = job->n - 1;
+
+    while (low < high) {
+        const int middle = high - (high - low) / 2;
+
+        if (job->stretches[middle].first <= i)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+/* The sum of squares of one block's elements, from stretch *at on, which is moved to where the next begins.
+ */
+static double block_squares(const squares *job, int64_t block, double limit, int *at)
+{
+    const int64_t end = (block + 1) * OPT__SUM_BLOCK;
+    int64_t i = block * OPT__SUM_BLOCK;
+    double lane[OPT__SUM_LANES] = {0};
+
+    while (*at < job->n) {
+        const opt__stretch *s = &job->stretches[*at];
+        const int64_t stop = end < end_of(s) ? end : end_of(s);
+
+        opt__kernels_of(job->ctx, s->g.dtype)
+            ->add_squares(stop - i, opt__at(&s->g, i - s->first), limit, (int)(i % OPT__SUM_LANES), lane);
+        i = stop;
+        if (stop == end_of(s))
+            ++*at;
+        if (stop == end)
+            break;
+    }
+    return job->ctx->kernels->sum_lanes(lane);
+}
 
 static void squares_part(void *arg, int64_t part, int thread)
 {
     const squares *job = arg;
-    opt__segment *s = &job->segments[part];
+    const int at = find_stretch(job, part * OPT__SUM_BLOCK);
+    int from = at;
 
     (void)thread;
-    segment_squares(job->ctx, &job->params.at[s->param].grad, s->start, job->limit, s->sum);
+    job->sums[2 * part] = block_squares(job, part, HUGE_VAL, &from);
+    from = at;
+    job->sums[2 * part + 1] = job->limit < HUGE_VAL ? block_squares(job, part, job->limit, &from) : 0;
 }
 
-static void sum_squares(const opt_ctx *ctx, opt_params params, opt__segment *segments, int64_t n,
-                        double limit, double *sum)
+static void sum_squares(squares *job, double *sum)
 {
-    squares job = {ctx, params, segments, limit};
+    const int64_t blocks = opt__sum_blocks(job->stretches, job->n);
+    int at[2] = {0};
 
     sum[0] = sum[1] = 0;
-    if (segments != NULL && n > params.n) { /* some gradient has more than one */
-        opt__parallel(ctx, n, squares_part, &job);
-        for (int64_t i = 0; i < n; i++)
+    if (job->sums != NULL && job->ctx->threads > 1) {
+        opt__parallel(job->ctx, blocks, squares_part, job);
+        for (int64_t i = 0; i < blocks; i++)
             for (int k = 0; k < 2; k++)
-                sum[k] += segments[i].sum[k];
+                sum[k] += job->sums[2 * i + k];
         return;
     }
-    for (int i = 0; i < params.n; i++) {
-        const opt_tensor *g = &params.at[i].grad;
-
-        for (int64_t start = 0, len = opt_tensor_len(g); start < len; start += OPT__SEGMENT) {
-            double part[2];
-
-            segment_squares(ctx, g, start, limit, part);
-            sum[0] += part[0];
-            sum[1] += part[1];
-        }
+    for (int64_t i = 0; i < blocks; i++) {
+        sum[0] += block_squares(job, i, HUGE_VAL, &at[0]);
+        if (job->limit < HUGE_VAL)
+            sum[1] += block_squares(job, i, job->limit, &at[1]);
     }
 }
 
 /* The norm when squares overflow or vanish: of the elements divided by the largest. */
-static double scaled_norm(opt_params params, double limit)
+static double scaled_norm(const opt__stretch *stretches, int n, double limit)
 {
     double largest = 0, sum = 0;
 
-    for (int i = 0; i < params.n; i++) {
-        const opt_tensor *g = &params.at[i].grad;
-        for (int64_t k = 0, n = opt_tensor_len(g); k < n; k++)
-            largest = fmax(largest, fabs(opt_get(g, k)));
-    }
+    for (int i = 0; i < n; i++)
+        for (int64_t k = 0, len = opt_tensor_len(&stretches[i].g); k < len; k++)
+            largest = fmax(largest, fabs(opt_get(&stretches[i].g, k)));
     largest = fmin(largest, limit);
     if (largest == 0)
         return 0;
-    for (int i = 0; i < params.n; i++) {
-        const opt_tensor *g = &params.at[i].grad;
-        for (int64_t k = 0, n = opt_tensor_len(g); k < n; k++) {
-            const double x = fmin(fabs(opt_get(g, k)), limit) / largest;
+    for (int i = 0; i < n; i++)
+        for (int64_t k = 0, len = opt_tensor_len(&stretches[i].g); k < len; k++) {
+            const double x = fmin(fabs(opt_get(&stretches[i].g, k)), limit) / largest;
             sum += x * x;
         }
-    }
     return largest * sqrt(sum);
 }
 
-static opt_status check_finite(opt_ctx *ctx, const char *who, opt_params params)
+opt_status opt__blame_nonfinite(opt_ctx *ctx, const char *who, opt_params params)
 {
     for (int i = 0; i < params.n; i++) {
         const int64_t at = opt__find_nonfinite(&params.at[i].grad);
@@ -160,30 +178,43 @@ static opt_status check_finite(opt_ctx *ctx, const char *who, opt_params params)
     return OPT_OK;
 }
 
-opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, opt__segment *segments, int64_t n,
-                     double limit, double *norm)
+opt_status opt__norm(const opt_ctx *ctx, const opt__stretch *stretches, int n, double limit, double *sums,
+                     double *norm)
 {
+    squares job = {ctx, stretches, n, limit, sums};
     double sum[2];
-    opt_status s;
 
-    sum_squares(ctx, params, segments, n, limit, sum);
+    sum_squares(&job, sum);
     if (!isfinite(limit))
         sum[1] = sum[0];
-    s = isfinite(sum[0]) ? OPT_OK : check_finite(ctx, who, params);
-    for (int k = 0; !s && k < 2; k++)
+    for (int i = 0; !isfinite(sum[0]) && i < n; i++)
+        if (opt__find_nonfinite(&stretches[i].g) >= 0)
+            return OPT_ENONFINITE;
+    for (int k = 0; k < 2; k++)
         norm[k] = sum[k] > 1e-280 && isfinite(sum[k]) ? sqrt(sum[k])
-                                                      : scaled_norm(params, k == 0 ? HUGE_VAL : limit);
-    return s;
+                                                      : scaled_norm(stretches, n, k == 0 ? HUGE_VAL : limit);
+    return OPT_OK;
 }
 
 double opt_grad_norm(opt_ctx *ctx, opt_params params)
 {
-    double norm[2];
+    double norm[2] = {(double)NAN};
+    opt__stretch *stretches;
     opt_status s = opt__enter(ctx);
 
     if (!s)
         s = opt__check_params(ctx, "grad_norm", params);
-    if (!s)
-        s = opt__norm(ctx, "grad_norm", params, NULL, 0, HUGE_VAL, norm);
-    return s ? (double)NAN : norm[0];
+    if (s)
+        return norm[0];
+    stretches = opt__alloc(ctx, params.n, sizeof *stretches);
+    if (stretches == NULL) {
+        opt__no_memory(ctx, "grad_norm");
+        return norm[0];
+    }
+    for (int i = 0; i < params.n; i++)
+        stretches[i] = (opt__stretch){params.at[i].grad, i > 0 ? end_of(&stretches[i - 1]) : 0};
+    if (opt__norm(ctx, stretches, params.n, HUGE_VAL, NULL, norm))
+        opt__blame_nonfinite(ctx, "grad_norm", params);
+    opt__free(ctx, stretches);
+    return norm[0];
 }

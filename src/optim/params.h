@@ -13,23 +13,22 @@
  * begins with `who`. */
 opt_status opt__check_params(opt_ctx *ctx, const char *who, opt_params params);
 
-/* Elements [start, start + OPT__SEGMENT) of a gradient, and the sum of their squares as they are and with
- * each element brought into [-limit, limit]. */
-typedef struct opt__segment {
-    int param;
-    int64_t start;
-    double sum[2];
-} opt__segment;
+/* A stretch of the elements of all gradients, numbered one after the other. */
+typedef struct opt__stretch {
+    opt_tensor g;
+    int64_t first; /* the number of its first element */
+} opt__stretch;
 
-#define OPT__SEGMENT 4096
+/* norm[0] <- the Euclidean norm of gradients, without overflow or underflow; norm[1] <- that with each
+ * element first brought into [-limit, limit], which may be infinite. Blocks of OPT__SUM_BLOCK elements are
+ * summed by lanes, blocks in order, whatever tensors they belong to and wherever those lie. sums
+ * [opt__sum_blocks][2]: for threads to share the work; NULL: one thread does it, to the same bits. Not
+ * finite: OPT_ENONFINITE, without a message. */
+opt_status opt__norm(const opt_ctx *ctx, const opt__stretch *stretches, int n, double limit, double *sums,
+                     double *norm);
+int64_t opt__sum_blocks(const opt__stretch *stretches, int n);
 
-int64_t opt__segment_count(opt_params params);
-void opt__cut_into_segments(opt_params params, opt__segment *out);
-
-/* norm[0] <- the Euclidean norm of all gradients, without overflow or underflow; norm[1] <- that with each
- * element first brought into [-limit, limit], which may be infinite. segments: all n of them, for threads to
- * share the work; NULL: one thread does it, to the same bits. OPT_ENONFINITE names the tensor and element. */
-opt_status opt__norm(opt_ctx *ctx, const char *who, opt_params params, opt__segment *segments, int64_t n,
-                     double limit, double *norm);
+/* The message that names the tensor and element that is not finite; OPT_OK if all are. */
+opt_status opt__blame_nonfinite(opt_ctx *ctx, const char *who, opt_params params);
 
 #endif

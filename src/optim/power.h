@@ -19,4 +19,19 @@ static inline double opt__power(double x, int64_t n)
     return y;
 }
 
+/* y[i] <- 1 - x[i]^n for two x in [0, 1], side by side: each squaring waits for the one before. */
+static inline void opt__one_minus_powers(const double x[2], int64_t n, double y[2])
+{
+    double a = x[0], b = x[1], a_n = 1, b_n = 1;
+
+    for (; n > 0; n /= 2) {
+        a_n *= n & 1 ? a : 1;
+        b_n *= n & 1 ? b : 1;
+        a *= a;
+        b *= b;
+    }
+    y[0] = 1 - a_n;
+    y[1] = 1 - b_n;
+}
+
 #endif

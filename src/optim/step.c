@@ -28,16 +28,13 @@ static opt_status check_and_clip(opt_optim *o, double *scale)
 {
     const double limit = o->opts.clip_value > 0 && o->opts.clip_norm > 0 ? o->opts.clip_value : HUGE_VAL;
     double norm[2];
-    opt_status s;
 
     *scale = 1;
     o->grad_norm = (double)NAN;
     if (o->opts.unchecked && !(o->opts.clip_norm > 0))
         return OPT_OK;
-    s = opt__norm(o->ctx, o->method.name, (opt_params){o->params, o->nparams}, o->segments, o->nsegments,
-                  limit, norm);
-    if (s)
-        return s;
+    if (opt__norm(o->ctx, o->gradients, o->ngradients, limit, o->sums, norm))
+        return opt__blame_nonfinite(o->ctx, o->method.name, (opt_params){o->params, o->nparams});
     o->grad_norm = norm[0];
     if (o->opts.clip_norm > 0 && norm[1] > o->opts.clip_norm)
         *scale = o->opts.clip_norm / norm[1];

@@ -9,6 +9,7 @@
 #include "tensor/tensor.h"
 
 #define NARROW 16 /* inputs below which a layer is narrow */
+#define FEW    4  /* examples that are not worth whole vectors of them */
 
 /* ---- Arguments ----------------------------------------------------------------------------------------- */
 
@@ -99,6 +100,19 @@ static void transpose_part(void *arg, int64_t part, int thread)
                             at(net, net->xt, first * OPT__LANE));
 }
 
+/* z [units, padded rows] <- op(w) x. Of one or a few examples only those are computed, and 0 left in the
+ * padding, which must not hold anything that is not finite. */
+static void product(const pass *p, bool transposed, int64_t units, int64_t inputs, const void *w,
+                    int64_t w_row, const void *x, void *z)
+{
+    const opt_mlp *net = p->net;
+    const int64_t padded = opt__padded(p->rows), n = p->rows <= FEW ? p->rows : padded;
+
+    net->kernels->matmul(transposed, false, units, n, inputs, w, w_row, x, OPT__LANE, 0, z, OPT__LANE);
+    for (int64_t u = 0; n < padded && u < units; u++)
+        memset(at(net, z, u * OPT__LANE + n), 0, (size_t)(padded - n) * opt__size(net->dtype));
+}
+
 /* Some units' activations in layer p->i. */
 static void forward_part(void *arg, int64_t part, int thread)
 {
@@ -115,7 +129,7 @@ static void forward_part(void *arg, int64_t part, int thread)
     if (l->in < NARROW)
         k->narrow_product(units, l->in, n, w, l->in, 1, input, a);
     else
-        k->matmul(false, false, units, n, l->in, w, l->in, input, OPT__LANE, 0, a, OPT__LANE);
+        product(p, false, units, l->in, w, l->in, input, a);
     k->activate[p->i < net->layers - 1 ? (int)net->act : OPT__LINEAR](units, n, at(net, l->b, first), a);
 }
 
@@ -173,7 +187,7 @@ static void input_gradients(const pass *p, int64_t first, int64_t units)
     if (l->out < NARROW)
         k->narrow_product(units, l->out, n, w, 1, l->in, l->dz, dz);
     else
-        k->matmul(true, false, units, n, l->out, w, l->in, l->dz, OPT__LANE, 0, dz, OPT__LANE);
+        product(p, true, units, l->out, w, l->in, l->dz, dz);
     k->derive[net->act](units, n, a, dz);
 }
 

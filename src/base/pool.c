@@ -134,11 +134,11 @@ static void *serve(void *arg)
         wait_for_work(p, seen);
         if (atomic_load(&p->quit))
             return NULL;
-        atomic_store(&w->busy, true);
+        atomic_exchange(&w->busy, true);
         seen = atomic_load(&p->turn);
         if (seen % 2 == 1)
             take_parts(p, w->index);
-        atomic_store(&w->busy, false);
+        atomic_exchange(&w->busy, false);
         if (atomic_load(&p->waiting)) {
             pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->done);
@@ -181,7 +181,7 @@ static void wait_for_others(opt__pool *p)
         pause_briefly();
     }
     pthread_mutex_lock(&p->lock);
-    atomic_store(&p->waiting, true);
+    atomic_exchange(&p->waiting, true);
     while (anyone_busy(p))
         pthread_cond_wait(&p->done, &p->lock);
     atomic_store(&p->waiting, false);

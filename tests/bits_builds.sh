@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Builds the library with each compiler there is (gcc, clang) at -O0, -O2 and -O3 and checks golden/bits.txt on every
+# instruction set of this machine, with 1, 2, 3 and 7 threads. -O0 takes its time and does it with 2.
+#
+# usage: bits_builds.sh SOURCE_FOLDER
+set -eu
+cd "$1"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+flags="-std=c11 -ffp-contract=off -fno-math-errno -fno-trapping-math -Iinclude -Isrc"
+others=$(ls src/*/*.c | grep -v kernel/kernels.c)
+case $(uname -m) in
+x86_64) x86=-DOPT__HAS_X86 ;;
+*) x86= ;;
+esac
+
+# kernels COMPILER LEVEL ISA FLAGS...
+kernels() {
+    compiler=$1 level=$2 isa=$3
+    shift 3
+    $compiler $flags "$level" "$@" -DOPT__ISA="$isa" -c -o "$work/$isa.o" src/kernel/kernels.c
+}
+
+# check COMPILER LEVEL THREADS...
+check() {
+    rm -f "$work"/*.o
+    kernels "$1" "$2" baseline
+    if [ -n "$x86" ]; then
+        kernels "$1" "$2" avx2 -mavx2
+        kernels "$1" "$2" avx512 -mavx512f -mavx512vl -mavx512dq -mprefer-vector-width=512
+    fi
+    $1 $flags "$2" $x86 -o "$work/bits" tests/internal_bits.c $others "$work"/*.o -lm -pthread
+    echo "$1 $2:"
+    shift 2
+    "$work/bits" tests/golden/bits.txt "$@" || status=1
+}
+for compiler in gcc clang; do
+    command -v $compiler >/dev/null || continue
+    check $compiler -O0 2
+    check $compiler -O2 1 2 3 7
+    check $compiler -O3 1 2 3 7
+done
+exit $status

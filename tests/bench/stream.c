@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#include "stream.h"
+
+#define STREAM(REAL)                                                                                         \
+    static void stream_##REAL(int slots, int64_t n, REAL *restrict w, const REAL *restrict g,                \
+                              REAL *restrict m, REAL *restrict v)                                            \
+    {                                                                                                        \
+        if (slots == 0)                                                                                      \
+            for (int64_t i = 0; i < n; i++)                                                                  \
+                w[i] += g[i];                                                                                \
+        else if (slots == 1)                                                                                 \
+            for (int64_t i = 0; i < n; i++) {                                                                \
+                m[i] += g[i];                                                                                \
+                w[i] += m[i];                                                                                \
+            }                                                                                                \
+        else                                                                                                 \
+            for (int64_t i = 0; i < n; i++) {                                                                \
+                m[i] += g[i];                                                                                \
+                v[i] += g[i];                                                                                \
+                w[i] += m[i] + v[i];                                                                         \
+            }                                                                                                \
+    }
+STREAM(float)
+STREAM(double)
+
+void stream(opt_dtype dtype, int slots, int64_t n, void *w, const void *g, void *m, void *v)
+{
+    if (dtype == OPT_F32)
+        stream_float(slots, n, w, g, m, v);
+    else
+        stream_double(slots, n, w, g, m, v);
+}

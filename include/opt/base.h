@@ -71,7 +71,8 @@ typedef struct opt_ctx_opts {
 /* A context holds the allocator, the last error message and the threads that large work is shared with. Use
  * it, and the objects made with it, from one thread at a time; contexts share nothing, so any number of
  * threads may each have their own. Its own threads are started by the first work large enough to gain from
- * them, sleep when there is none, and block all signals. */
+ * them, sleep when there is none, and block all signals. A child made by fork between two calls may go on
+ * with its copy of the context and its objects. */
 typedef struct opt_ctx opt_ctx;
 
 /* opts may be NULL. Returns NULL only when memory is short. With options out of range the context is still

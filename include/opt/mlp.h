@@ -39,9 +39,13 @@ typedef struct opt_mlp_opts {
 
 typedef struct opt_mlp opt_mlp;
 
-/* Takes all memory: weights, gradients and room for 64 examples' activations; batches may have any number of
- * rows. OPT_EINVAL for fewer than two sizes, one below 1 or after a 0, sizes whose product overflows, an
- * unknown act or loss, softmax with one output; OPT_EDTYPE for an unknown dtype; OPT_ENOMEM. */
+/* Takes all memory: weights, gradients and room for 64 examples' activations. Batches may have any number of
+ * rows: the first one of more than 128 to have its gradient taken adds room for another gradient or a few,
+ * once. The loss and gradient of a batch are a binary tree over chunks of 64 consecutive rows, so that they
+ * do not depend on the number of threads; the first 2^k chunks, k as large as can be with one left, are the
+ * left half, and so on down. OPT_EINVAL for fewer than two sizes, one below 1 or after a 0, sizes whose
+ * product overflows, an unknown act or loss, softmax with one output; OPT_EDTYPE for an unknown dtype;
+ * OPT_ENOMEM. */
 opt_status opt_mlp_new(opt_ctx *ctx, const opt_mlp_opts *opts, opt_mlp **out);
 void opt_mlp_free(opt_mlp *net);
 
@@ -57,7 +61,8 @@ opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out);
  * loss; an infinite one may be lost in a unit that saturates, and then shows in the gradient. */
 opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss);
 
-/* The same, and overwrites the gradients of the parameters with those of *mean_loss. */
+/* The same, and overwrites the gradients of the parameters with those of *mean_loss. OPT_ENOMEM, with nothing
+ * changed, when a large batch finds no room. */
 opt_status opt_mlp_grad(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss);
 
 #ifdef __cplusplus

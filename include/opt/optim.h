@@ -160,8 +160,9 @@ typedef struct opt_hyper {
 } opt_hyper;
 
 /* What an update gets: views of one chunk of one parameter (one dimension), or of the whole parameter. Chunks
- * come in any order and an element's update must depend on nothing but that element, hyper, t and lr, unless
- * whole_tensor is set. */
+ * come in any order and size, from several threads at once where the context has them, and an element's
+ * update must depend on nothing but that element, hyper, t and lr, unless whole_tensor is set: then on the
+ * parameter. When updates fail, the message names the first parameter that had one. */
 typedef struct opt_update {
     const void *hyper; /* the method's options, defaults filled in */
     int64_t t;         /* number of this step, from 1 */

@@ -43,18 +43,18 @@ typedef struct worker {
 } worker;
 
 struct opt__pool {
-    worker *worker; /* [threads]; 0 is the caller */
-    int threads;    /* wanted; once `started`, those there are */
+    _Alignas(64) atomic_uint turn;
+    atomic_int asleep;
+    opt__part *run;
+    void *arg;
+    worker *worker;      /* [threads]; 0 is the caller */
+    int threads;         /* wanted; once `started`, those there are */
+    atomic_bool waiting; /* the caller sleeps until none is busy */
+    atomic_bool quit;
     bool started;
     pid_t process; /* that started them: a child of it has none */
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
-    atomic_bool waiting; /* the caller sleeps until none is busy */
-    _Alignas(64) atomic_uint turn;
-    atomic_int asleep;
-    atomic_bool quit;
-    opt__part *run;
-    void *arg;
 };
 
 static void pause_briefly(void)
@@ -163,6 +163,28 @@ static void start(opt__pool *p)
     p->started = true;
 }
 
+static void make_locks(opt__pool *p)
+{
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->done, NULL);
+}
+
+/* Whether this process is a child, by fork, of the one that started the threads, and so has none of them:
+ * they are forgotten, and the locks that they may have held or waited for, so that work can start others.
+ * Asked only before the caller locks or sleeps: otherwise it need not know, and does all parts itself. */
+static bool forked(opt__pool *p)
+{
+    if (!p->started || p->process == getpid())
+        return false;
+    for (int i = 1; i < p->threads; i++)
+        atomic_store(&p->worker[i].busy, false);
+    atomic_store(&p->asleep, 0);
+    make_locks(p);
+    p->started = false;
+    return true;
+}
+
 /* ---- The caller ---------------------------------------------------------------------------------------- */
 
 static bool anyone_busy(opt__pool *p)
@@ -180,6 +202,8 @@ static void wait_for_others(opt__pool *p)
             return;
         pause_briefly();
     }
+    if (forked(p))
+        return;
     pthread_mutex_lock(&p->lock);
     atomic_exchange(&p->waiting, true);
     while (anyone_busy(p))
@@ -190,6 +214,8 @@ static void wait_for_others(opt__pool *p)
 
 static void run_together(opt__pool *p, int64_t parts, opt__part *run, void *arg)
 {
+    if (atomic_load(&p->asleep) > 0)
+        forked(p);
     if (!p->started)
         start(p);
     p->run = run;
@@ -235,9 +261,7 @@ opt__pool *opt__pool_new(const opt_ctx *ctx, int threads)
         p->worker[i].pool = p;
         p->worker[i].index = i;
     }
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->wake, NULL);
-    pthread_cond_init(&p->done, NULL);
+    make_locks(p);
     return p;
 }
 
@@ -245,11 +269,12 @@ void opt__pool_free(const opt_ctx *ctx, opt__pool *p)
 {
     if (p == NULL)
         return;
+    forked(p);
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->quit, true);
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
-    for (int i = 1; p->started && p->process == getpid() && i < p->threads; i++)
+    for (int i = 1; p->started && i < p->threads; i++)
         pthread_join(p->worker[i].thread, NULL);
     pthread_cond_destroy(&p->done);
     pthread_cond_destroy(&p->wake);

@@ -171,7 +171,7 @@ static opt_status cut_into_chunks(opt_optim *o)
     for (int i = 0; i < o->nruns; i++)
         all += opt_tensor_len(&o->runs[i].w);
     o->chunk = needs_scratch(o) || (!o->adjusts && o->opts.weight_decay > 0) ? OPT__CHUNK
-               : o->ctx->threads > 1 && all >= 8 * OPT__CHUNK                ? OPT__CHUNK
+               : o->ctx->threads > 1 && all >= INT64_C(8) * OPT__CHUNK       ? OPT__CHUNK
                                                                              : INT64_MAX;
     for (int i = 0; i < o->nruns; i++) {
         opt__run *r = &o->runs[i];

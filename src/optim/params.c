@@ -181,9 +181,10 @@ opt_status opt__blame_nonfinite(opt_ctx *ctx, const char *who, opt_params params
 opt_status opt__norm(const opt_ctx *ctx, const opt__stretch *stretches, int n, double limit, double *sums,
                      double *norm)
 {
-    squares job = {ctx, stretches, n, limit, sums};
+    squares job = {.ctx = ctx, .stretches = stretches, .n = n, .limit = limit};
     double sum[2];
 
+    job.sums = sums;
     sum_squares(&job, sum);
     if (!isfinite(limit))
         sum[1] = sum[0];

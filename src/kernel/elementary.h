@@ -72,6 +72,17 @@ static inline double opt__exp(double x)
     return (1 + opt__expm1_reduced(r)) * opt__power_of_2(half) * opt__power_of_2(n - half);
 }
 
+/* The same for x <= 0, in fewer operations: 0 where the result would be below e^-708 = 3e-308. */
+static inline double opt__exp_negative(double x)
+{
+    const double c = x < -708 ? -708 : x;
+    const double n = opt__nearest(c * OPT__LOG2E);
+    const double r = (c - n * OPT__LN2_HI) - n * OPT__LN2_LO;
+    const double y = (1 + opt__expm1_reduced(r)) * opt__power_of_2(n);
+
+    return x < -708 ? 0 : y;
+}
+
 /* (log(1 + f) - 2 s) / s for s = f / (2 + f), z = s^2, 1 + f in [sqrt(1/2), sqrt(2)]: log(1 + f) = 2
  * atanh(s). */
 static inline double opt__log_tail(double z)

@@ -57,8 +57,11 @@ static inline double opt__sum_tree(int n, double *x)
     return x[0];
 }
 
-static double opt__sum_lane(double *x)
+/* The sum of OPT__LANE numbers, those from n on 0. */
+static double opt__sum_lanes(int64_t n, double *x)
 {
+    for (int64_t i = n; i < OPT__LANE; i++)
+        x[i] = 0;
     return opt__sum_tree(OPT__LANE, x);
 }
 
@@ -79,17 +82,20 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
 #define ZIP_LOW  JOIN(ZIP_LOW_, F32_LENGTH)
 #define ZIP_HIGH JOIN(ZIP_HIGH_, F32_LENGTH)
 #define REAL     float
+#define INTEGER  int32_t
 #define SQRT     sqrtf
 #define NAME(x)  x##_f32
 #include "kernel/table.inc"
 #undef ZIP_LOW
 #undef ZIP_HIGH
 #undef REAL
+#undef INTEGER
 #undef SQRT
 #undef NAME
 #define ZIP_LOW  JOIN(ZIP_LOW_, F64_LENGTH)
 #define ZIP_HIGH JOIN(ZIP_HIGH_, F64_LENGTH)
 #define REAL     double
+#define INTEGER  int64_t
 #define SQRT     sqrt
 #define NAME(x)  x##_f64
 #include "kernel/table.inc"

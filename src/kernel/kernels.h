@@ -27,6 +27,14 @@ typedef struct opt__adjust {
     double clip, scale, l2, factor;
 } opt__adjust;
 
+/* What becomes of a narrow product z, and what `other` is. */
+typedef enum opt__finish {
+    OPT__AS_IT_IS,
+    OPT__ADD_BIAS,      /* z + b; the biases [units] */
+    OPT__ADD_BIAS_RELU, /* relu(z + b) */
+    OPT__DERIVE_RELU    /* z where a > 0, else 0; the activations a [units, n] */
+} opt__finish;
+
 typedef struct opt__kernels {
     const char *isa; /* "baseline", "avx2", "avx512", "neon" */
 
@@ -73,16 +81,17 @@ typedef struct opt__kernels {
      * from n to opt__padded(n). */
     void (*transpose)(int64_t n, int64_t cols, const void *x, int64_t ldx, void *xt);
 
-    /* z [units, n] <- W x for x [inputs, n], rows OPT__LANE apart, n a multiple of 16; W's element (u, k) is
-     * at w[u * w_row + k * w_next]. The bits of matmul, sooner where inputs are few. */
-    void (*narrow_product)(int64_t units, int64_t inputs, int64_t n, const void *w, int64_t w_row,
-                           int64_t w_next, const void *x, void *z);
+    /* z [units, n] <- W x for x [inputs, n], rows OPT__LANE apart, n a multiple of 16, and then what `how`
+     * says with `other`; W's element (u, k) is at w[u * w_row + k * w_next]. The bits of matmul, sooner where
+     * inputs are few. */
+    void (*narrow_product)(opt__finish how, int64_t units, int64_t inputs, int64_t n, const void *w,
+                           int64_t w_row, int64_t w_next, const void *x, const void *other, void *z);
 
-    /* dw [units, inputs] += dz a^T and db [units] += the sums of dz's rows, for dz [units, n] and a [inputs,
-     * n], n a multiple of 16: lane j of 64 bytes' worth of lanes takes examples j, j + lanes, ...; a tree
-     * combines them. For layers with few inputs; dw may be NULL. */
+    /* dw [units, inputs] <- dz a^T and db [units] <- the sums of dz's rows, or these are added to them, for
+     * dz [units, n] and a [inputs, n], n a multiple of 16: lane j of 64 bytes' worth of lanes takes examples
+     * j, j + lanes, ...; a tree combines them. For layers with few inputs; dw may be NULL. */
     void (*narrow_gradient)(int64_t units, int64_t inputs, int64_t n, const void *dz, const void *a, void *dw,
-                            void *db);
+                            void *db, bool add);
 
     /* to[i] += from[i] */
     void (*accumulate)(int64_t n, void *to, const void *from);

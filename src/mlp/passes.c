@@ -123,14 +123,21 @@ static void forward_part(void *arg, int64_t part, int thread)
     const int64_t n = opt__padded(p->rows), first = part * l->out_step;
     const int64_t units = smaller(l->out_step, l->out - first);
     const void *w = at(net, l->w, first * l->in), *input = input_of(net, p->i);
+    const void *b = at(net, l->b, first);
+    const int act = p->i < net->layers - 1 ? (int)net->act : OPT__LINEAR;
     void *a = at(net, l->a, first * OPT__LANE);
 
     (void)thread;
+    if (l->in < NARROW && (act == OPT_RELU || act == OPT__LINEAR)) {
+        k->narrow_product(act == OPT_RELU ? OPT__ADD_BIAS_RELU : OPT__ADD_BIAS, units, l->in, n, w, l->in, 1,
+                          input, b, a);
+        return;
+    }
     if (l->in < NARROW)
-        k->narrow_product(units, l->in, n, w, l->in, 1, input, a);
+        k->narrow_product(OPT__AS_IT_IS, units, l->in, n, w, l->in, 1, input, NULL, a);
     else
         product(p, false, units, l->in, w, l->in, input, a);
-    k->activate[p->i < net->layers - 1 ? (int)net->act : OPT__LINEAR](units, n, at(net, l->b, first), a);
+    k->activate[act](units, n, b, a);
 }
 
 /* Leaves every layer's activations, the last one's z, in a. */
@@ -157,11 +164,7 @@ static void weight_gradients(const pass *p, int64_t first, int64_t units)
     const void *dz = at(net, l->dz, first * OPT__LANE);
     void *dw = at(net, p->grads, l->w_at + first * l->in), *db = at(net, p->grads, l->b_at + first);
 
-    if (!p->add)
-        memset(db, 0, (size_t)units * opt__size(net->dtype));
-    if (!p->add && narrow)
-        memset(dw, 0, (size_t)(units * l->in) * opt__size(net->dtype));
-    k->narrow_gradient(units, l->in, n, dz, input_of(net, p->i), narrow ? dw : NULL, db);
+    k->narrow_gradient(units, l->in, n, dz, input_of(net, p->i), narrow ? dw : NULL, db, p->add);
     if (narrow)
         return;
     if (p->i == 0 && p->add)
@@ -184,8 +187,12 @@ static void input_gradients(const pass *p, int64_t first, int64_t units)
     const void *w = at(net, l->w, first), *a = at(net, before->a, first * OPT__LANE);
     void *dz = at(net, before->dz, first * OPT__LANE);
 
+    if (l->out < NARROW && net->act == OPT_RELU) {
+        k->narrow_product(OPT__DERIVE_RELU, units, l->out, n, w, 1, l->in, l->dz, a, dz);
+        return;
+    }
     if (l->out < NARROW)
-        k->narrow_product(units, l->out, n, w, 1, l->in, l->dz, dz);
+        k->narrow_product(OPT__AS_IT_IS, units, l->out, n, w, 1, l->in, l->dz, NULL, dz);
     else
         product(p, true, units, l->out, w, l->in, l->dz, dz);
     k->derive[net->act](units, n, a, dz);

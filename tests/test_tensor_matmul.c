@@ -99,19 +99,25 @@ static void products_of_all_small_shapes_are_exact(void **state)
 }
 
 /* Around 64 and 128, where blocks begin and end. */
+/* The last few have rows a multiple of 1 KiB long, and more rows and terms than a block. */
 static void products_of_larger_shapes_are_exact(void **state)
 {
-    const int64_t shape[][3] = {{65, 70, 129}, {1, 64, 64},   {64, 64, 64}, {3, 63, 65},
-                                {2, 8, 200},   {130, 7, 66},  {1, 1, 1000}, {129, 65, 64},
-                                {1, 127, 1},   {5, 129, 128}, {9, 65, 1},   {66, 1, 129}};
-    opt_ctx *ctx = opt_ctx_new(NULL);
+    const int64_t shape[][3] = {{65, 70, 129},  {1, 64, 64},   {64, 64, 64},  {3, 63, 65}, {2, 8, 200},
+                                {130, 7, 66},   {1, 1, 1000},  {129, 65, 64}, {1, 127, 1}, {5, 129, 128},
+                                {9, 65, 1},     {66, 1, 129},  {40, 3, 77},   {33, 90, 2}, {25, 256, 260},
+                                {250, 128, 20}, {26, 65, 256}, {30, 512, 20}};
     opt_rng r;
 
     (void)state;
-    opt_rng_seed(&r, 3);
-    for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++)
-        check_product(ctx, shape[i][0], shape[i][1], shape[i][2], &r);
-    opt_ctx_free(ctx);
+    for (int isa = OPT_ISA_BASELINE; isa <= OPT_ISA_NEON; isa++) {
+        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)isa});
+        const bool here = *opt_errmsg(ctx) == '\0';
+
+        opt_rng_seed(&r, 3);
+        for (size_t i = 0; here && i < sizeof shape / sizeof shape[0]; i++)
+            check_product(ctx, shape[i][0], shape[i][1], shape[i][2], &r);
+        opt_ctx_free(ctx);
+    }
 }
 
 /* No product may be left out because a factor is zero: zero times infinity is not a number. */
@@ -301,11 +307,48 @@ static void only_a_c_apart_from_a_and_b_is_allowed(void **state)
     opt_ctx_free(ctx);
 }
 
+/* 2e9 operations, all at once and in strips of columns. A build with OPT_BLAS has the first from a CBLAS,
+ * which sums in another order. */
+static void a_very_large_product_is_that_of_its_strips(void **state)
+{
+    enum { N = 1024, STRIP = 128 };
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_tensor a = matrix(ctx, OPT_F32, N, N), b = matrix(ctx, OPT_F32, N, N), c = matrix(ctx, OPT_F32, N, N);
+    opt_tensor b_strip = matrix(ctx, OPT_F32, N, STRIP), c_strip = matrix(ctx, OPT_F32, N, STRIP);
+    opt_rng r;
+
+    (void)state;
+    opt_rng_seed(&r, 6);
+    fill_normal(&a, &r);
+    fill_normal(&b, &r);
+    assert_ok(ctx, opt_matmul(ctx, false, &a, false, &b, 0, &c));
+    for (int64_t j = 0; j < N; j += STRIP) {
+        for (int64_t i = 0; i < N; i++)
+            memcpy((float *)b_strip.data + i * STRIP, (float *)b.data + i * N + j, STRIP * sizeof(float));
+        assert_ok(ctx, opt_matmul(ctx, false, &a, false, &b_strip, 0, &c_strip));
+        for (int64_t i = 0; i < N * STRIP; i++) {
+            const double whole = opt_get(&c, i / STRIP * N + j + i % STRIP), part = opt_get(&c_strip, i);
+#ifdef OPT_BLAS
+            assert_close(whole, part, 1e-3);
+#else
+            assert_true(whole == part);
+#endif
+        }
+    }
+    opt_tensor_free(ctx, &a);
+    opt_tensor_free(ctx, &b);
+    opt_tensor_free(ctx, &c);
+    opt_tensor_free(ctx, &b_strip);
+    opt_tensor_free(ctx, &c_strip);
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_of_all_small_shapes_are_exact),
         cmocka_unit_test(products_of_larger_shapes_are_exact),
+        cmocka_unit_test(a_very_large_product_is_that_of_its_strips),
         cmocka_unit_test(zeros_do_not_hide_infinities),
         cmocka_unit_test(factors_may_be_the_same_tensor),
         cmocka_unit_test(missing_matrices_are_refused),

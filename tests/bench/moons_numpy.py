@@ -2,9 +2,10 @@
 """The main job as one would write it in NumPy: 2-5-2-1 on 300 moons, Adam, 10,000 epochs of batches of 64.
 
 usage: python3 moons_numpy.py        (Debian: python3-numpy)
-Run beside `moons --optimizer adam --quiet`; both print the accuracy, 0.94.
+Prints the accuracy, as `moons --optimizer adam` does, and the seconds that training took.
 """
 import pathlib
+import time
 
 import numpy as np
 
@@ -39,6 +40,7 @@ def main():
     p = w + b
     m, v = [np.zeros_like(q) for q in p], [np.zeros_like(q) for q in p]
     t, costs = 0, []
+    start = time.perf_counter()
     for epoch in range(EPOCHS):
         np.random.seed(11 + epoch)
         order = np.random.permutation(x.shape[1])
@@ -52,6 +54,7 @@ def main():
                 v[i] = BETA2 * v[i] + (1 - BETA2) * g[i] ** 2
                 p[i] = p[i] - RATE * (m[i] / (1 - BETA1**t)) / (np.sqrt(v[i] / (1 - BETA2**t)) + EPS)
         costs.append(cost / x.shape[1])
+    print(f"seconds {time.perf_counter() - start:.6g}")
     print("Accuracy:", np.mean((forward(p[:3], p[3:], x)[3] > 0.5) == y))
 
 

@@ -62,6 +62,15 @@ double spread(const timing *t)
     return (ranked(t, t->n - 1) - least(t)) / median(t);
 }
 
+const timing *best(const timing *ours)
+{
+    int k = ISAS - 1;
+
+    while (k > 0 && ours[k].n == 0)
+        k--;
+    return &ours[k];
+}
+
 static const char *in_section = "";
 
 void section(const char *name, const char *text)

@@ -31,6 +31,9 @@ double least(const timing *t);
 double median(const timing *t);
 double spread(const timing *t); /* (max - min) / median */
 
+/* Of timings for every instruction set, that of the best the machine has. */
+const timing *best(const timing *ours);
+
 /* A section's headline and, for the JSON file, its name. */
 void section(const char *name, const char *text);
 

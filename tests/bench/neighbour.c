@@ -34,7 +34,7 @@ static int ascending(const void *a, const void *b)
 static void measure(int threads, bool neighbour, int products)
 {
     opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = threads});
-    double *seconds = calloc((size_t)products, sizeof *seconds);
+    double sum = 0, *seconds = calloc((size_t)products, sizeof *seconds);
     opt_tensor a, b, c;
     opt_status s = opt_tensor_new(ctx, OPT_F32, 2, (int64_t[]){256, 256}, &a);
 
@@ -47,16 +47,17 @@ static void measure(int threads, bool neighbour, int products)
 
         s = opt_matmul(ctx, false, &a, false, &b, 0, &c);
         seconds[i] = 1e6 * (now() - start);
+        sum += seconds[i];
     }
     if (s || !seconds) {
         fprintf(stderr, "neighbour: %s\n", opt_errmsg(ctx));
         exit(EXIT_FAILURE);
     }
     qsort(seconds, (size_t)products, sizeof *seconds, ascending);
-    printf("%d thread%s, %-16s median %6.0f us, 99%% %6.0f, 99.9%% %6.0f, most %6.0f\n", threads,
-           threads > 1 ? "s" : " ", neighbour ? "busy neighbour:" : "alone:", seconds[products / 2],
-           seconds[products - 1 - products / 100], seconds[products - 1 - products / 1000],
-           seconds[products - 1]);
+    printf("%d thread%s, %-16s mean %6.0f us, median %6.0f us, 99%% %6.0f, 99.9%% %6.0f, most %6.0f\n",
+           threads, threads > 1 ? "s" : " ", neighbour ? "busy neighbour:" : "alone:", sum / products,
+           seconds[products / 2], seconds[products - 1 - products / 100],
+           seconds[products - 1 - products / 1000], seconds[products - 1]);
     opt_tensor_free(ctx, &a);
     opt_tensor_free(ctx, &b);
     opt_tensor_free(ctx, &c);

@@ -81,6 +81,7 @@ typedef struct function {
 static const function functions[] = {
     {"exp", opt__exp, expq, -746, 710, 1},
     {"exp near 0", opt__exp, expq, -1, 1, 0},
+    {"exp, x <= 0", opt__exp_negative, expq, -708, 0, 0},
     {"log", opt__log, logq, 0, 10, 1},
     {"log near 1", opt__log, logq, 0.9, 1.1, 0},
     {"log1p", opt__log1p, log1pq, 0, 1, 1},

@@ -18,17 +18,66 @@ extern "C" {
  * OPT_ESHAPE when the size overflows; OPT_ENOMEM. */
 opt_status opt_moons(opt_ctx *ctx, int64_t n, double noise, uint32_t seed, opt_table *out);
 
-/* Reads NumPy's .npy format (version 1 to 3, little-endian, C order): <f4 as OPT_F32, <f8 as OPT_F64, and
- * booleans and integers of any width as OPT_F64, provided that
- * no magnitude is above 2^53. OPT_EIO when the
- * file cannot be read, OPT_EFORMAT naming what is wrong with it; it allocates no more than the file's size
- * warrants. Release *out with opt_tensor_free. */
+/* Readers. Files may be anything: what is wrong with one is said in the message, which begins with the path,
+ * and *out is then untouched. OPT_EFORMAT: it is not what its format says; OPT_EIO: it cannot be read, or is
+ * not a regular file. They allocate no more than the file's size warrants. Release *out with opt_tensor_free.
+ */
+
+/* NumPy's .npy format, version 1 to 3, either byte order, C or Fortran order (*out is always in C order): f2
+ * and f4 as OPT_F32, f8 as OPT_F64, and booleans and integers of any width as OPT_F64, provided that no
+ * magnitude is above 2^53. */
 opt_status opt_read_npy(opt_ctx *ctx, const char *path, opt_tensor *out);
+
+/* How to read comma-separated values. {0}: every field is a number, there is no header. */
+typedef struct opt_csv_opts {
+    const char *const *names; /* [ncolumns]: the columns wanted, as the header has them, in this order; or */
+    const int64_t *columns;   /* [ncolumns]: their numbers, from 0 */
+    int64_t ncolumns;         /* 0: all columns */
+    double missing;           /* what an empty field counts as, when it is */
+    bool missing_ok;          /* no error */
+    bool header;              /* the first record has names, not numbers */
+    char delimiter;           /* 0 means ',' */
+    opt_dtype dtype;          /* 0 means OPT_F64 */
+} opt_csv_opts;
+
+/* Comma-separated values (RFC 4180: fields may be quoted, and then hold delimiters, line ends and doubled
+ * quotes; there is nothing between the quotes and the delimiters), as [records, columns]. Lines end in CRLF
+ * or LF; blank ones, a UTF-8 byte order mark and spaces around numbers are passed over. Numbers are decimal,
+ * with a point whatever the locale, rounded correctly; "inf" and "nan" count. Columns not wanted may hold
+ * anything; a name has up to 1024 bytes. OPT_EFORMAT names the line, and the field from 1: every record must
+ * have as many fields as the first. OPT_EINVAL, OPT_EDTYPE: opts make no sense. opts may be NULL. */
+opt_status opt_read_csv(opt_ctx *ctx, const char *path, const opt_csv_opts *opts, opt_tensor *out);
+
+/* MNIST's IDX format, up to four dimensions, as dtype: its bytes as 0 to 255, and so on; OPT_EFORMAT also
+ * when dtype cannot hold an element exactly (integers) or at all. Files compressed by gzip are read where the
+ * library was built with zlib, and refused with a message otherwise. */
+opt_status opt_read_idx(opt_ctx *ctx, const char *path, opt_dtype dtype, opt_tensor *out);
 
 /* Writes t as .npy version 1, <f4 or <f8. A file of a new name beside path (path.tmp0 or the like) is written
  * and then renamed, so that on failure (OPT_EIO) whatever stood at path is still there; a link at path is
  * replaced, not followed. */
 opt_status opt_write_npy(opt_ctx *ctx, const char *path, const opt_tensor *t);
+
+/* ---- Before training ----------------------------------------------------------------------------------- */
+
+/* Deals a table's rows out at random, the order being np.random.permutation's after np.random.seed(seed):
+ * the first fraction of it, rounded to whole rows, to *held, for validation, and the rest to *train. Both get
+ * tensors of their own. OPT_EINVAL when one would be empty; OPT_ENOMEM. */
+opt_status opt_split(opt_ctx *ctx, const opt_table *all, double fraction, uint32_t seed, opt_table *train,
+                     opt_table *held);
+
+/* The mean and the standard deviation (divided by n) of each column of x [rows, columns], as f64 of
+ * [columns]. OPT_ENONFINITE names an element that is not finite. Release both with opt_tensor_free. */
+opt_status opt_moments(opt_ctx *ctx, const opt_tensor *x, opt_tensor *mean, opt_tensor *deviation);
+
+/* x <- (x - mean) / deviation, column by column; a deviation of 0 counts as 1. Give what opt_moments found in
+ * the training data to validation and new data alike. OPT_ESHAPE; OPT_EINVAL for moments that are none. */
+opt_status opt_standardise(opt_ctx *ctx, const opt_tensor *mean, const opt_tensor *deviation, opt_tensor *x);
+
+/* *out [n, classes] <- a row for each of n labels 0, 1, ..., with a 1 in the label's column and zeros, of the
+ * labels' dtype: what softmax's loss wants. classes 0: as many as the largest label asks for. OPT_EINVAL
+ * names a label that is none. */
+opt_status opt_one_hot(opt_ctx *ctx, const opt_tensor *labels, int64_t classes, opt_tensor *out);
 
 #ifdef __cplusplus
 }

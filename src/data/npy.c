@@ -4,11 +4,13 @@
  * Python dict literal with 'descr', 'fortran_order' and 'shape', padding, then the elements. NumPy's
  * format.py is the source.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <opt/data.h>
 
+#include "data/file.h"
 #include "tensor/tensor.h"
 
 #define MAX_HEADER 4096 /* a shape of four numbers needs about a hundred bytes */
@@ -16,39 +18,10 @@
 typedef struct header {
     char kind; /* 'f', 'i', 'u' or 'b' */
     int bytes; /* an element */
+    bool big_endian, fortran_order;
     int ndim;
     int64_t dim[OPT_MAX_DIMS];
 } header;
-
-typedef struct reader {
-    opt_ctx *ctx;
-    const char *path;
-    FILE *file;
-} reader;
-
-static opt_status malformed(const reader *r, const char *what)
-{
-    return opt__fail(r->ctx, OPT_EFORMAT, "%s: %s", r->path, what);
-}
-
-static opt_status read_bytes(const reader *r, void *to, size_t n, const char *what)
-{
-    if (fread(to, 1, n, r->file) == n)
-        return OPT_OK;
-    if (ferror(r->file))
-        return opt__fail(r->ctx, OPT_EIO, "%s: reading %s failed", r->path, what);
-    return opt__fail(r->ctx, OPT_EFORMAT, "%s: the file ends within %s", r->path, what);
-}
-
-/* Little-endian bytes as a number, whatever this machine's order. */
-static uint64_t from_little_endian(const unsigned char *p, int bytes)
-{
-    uint64_t x = 0;
-
-    for (int i = bytes; i > 0; i--)
-        x = x << 8 | p[i - 1];
-    return x;
-}
 
 /* ---- The header ---------------------------------------------------------------------------------------- */
 
@@ -71,23 +44,23 @@ static const char *value_of(const char *text, const char *key)
 }
 
 /* '<f8' and the like. */
-static opt_status parse_descr(const reader *r, const char *text, header *h)
+static opt_status parse_descr(const opt__file *f, const char *text, header *h)
 {
     const char *p = value_of(text, "'descr'");
 
     if (p == NULL || p[0] != '\'' || p[1] == '\0' || p[2] == '\0' || p[3] == '\0' || p[4] != '\'')
-        return malformed(r, "the header has no 'descr' of a plain type");
+        return opt__malformed(f, "the header has no 'descr' of a plain type");
     h->kind = p[2];
     h->bytes = p[3] - '0';
-    if (p[1] == '>')
-        return malformed(r, "big-endian data cannot be read");
-    if (p[1] != '<' && p[1] != '|')
-        return malformed(r, "the byte order in 'descr' is neither '<' nor '|'");
-    if ((h->kind == 'f' && (h->bytes == 4 || h->bytes == 8)) || (h->kind == 'b' && h->bytes == 1) ||
+    h->big_endian = p[1] == '>';
+    if (p[1] != '<' && p[1] != '>' && !(p[1] == '|' && h->bytes == 1))
+        return opt__malformed(f, "the byte order in 'descr' is not '<' or '>'");
+    if ((h->kind == 'f' && (h->bytes == 2 || h->bytes == 4 || h->bytes == 8)) ||
+        (h->kind == 'b' && h->bytes == 1) ||
         ((h->kind == 'i' || h->kind == 'u') &&
          (h->bytes == 1 || h->bytes == 2 || h->bytes == 4 || h->bytes == 8)))
         return OPT_OK;
-    return opt__fail(r->ctx, OPT_EFORMAT, "%s: elements of type '%.3s' cannot be read", r->path, p + 1);
+    return opt__malformed(f, "elements of type '%.3s' cannot be read", p + 1);
 }
 
 /* One dimension; *p is moved behind it. -1 when it is not a number or does not fit. */
@@ -106,83 +79,114 @@ static int64_t parse_dim(const char **p)
 }
 
 /* (2, 3), (5,) or (). */
-static opt_status parse_shape(const reader *r, const char *text, header *h)
+static opt_status parse_shape(const opt__file *f, const char *text, header *h)
 {
     const char *p = value_of(text, "'shape'");
 
     if (p == NULL || *p != '(')
-        return malformed(r, "the header has no 'shape'");
+        return opt__malformed(f, "the header has no 'shape'");
     p = skip_spaces(p + 1);
     while (*p != ')') {
         if (h->ndim == OPT_MAX_DIMS)
-            return malformed(r, "the array has more than 4 dimensions");
+            return opt__malformed(f, "the array has more than 4 dimensions");
         h->dim[h->ndim] = parse_dim(&p);
         if (h->dim[h->ndim] < 0)
-            return malformed(r, "the 'shape' in the header cannot be read");
+            return opt__malformed(f, "the 'shape' in the header cannot be read");
         if (h->dim[h->ndim++] == 0)
-            return malformed(r, "the array is empty");
+            return opt__malformed(f, "the array is empty");
         p = skip_spaces(p);
         if (*p == ',')
             p = skip_spaces(p + 1);
         else if (*p != ')')
-            return malformed(r, "the 'shape' in the header cannot be read");
+            return opt__malformed(f, "the 'shape' in the header cannot be read");
     }
     if (opt__count(OPT_F64, h->ndim, h->dim) < 0)
-        return malformed(r, "the size of the array overflows");
+        return opt__malformed(f, "the size of the array overflows");
     return OPT_OK;
 }
 
-static opt_status read_header(const reader *r, header *h)
+/* True or False. */
+static opt_status parse_order(const opt__file *f, const char *text, header *h)
+{
+    const char *p = value_of(text, "'fortran_order'");
+
+    h->fortran_order = p != NULL && strncmp(p, "True", 4) == 0;
+    if (p == NULL || (!h->fortran_order && strncmp(p, "False", 5) != 0))
+        return opt__malformed(f, "the header has no 'fortran_order'");
+    return OPT_OK;
+}
+
+/* Reads the header; *h is complete, and the file as long as it says, when all is well. */
+static opt_status read_header(opt__file *f, header *h)
 {
     unsigned char start[12];
     char text[MAX_HEADER + 1];
-    const char *order;
     uint64_t length;
-    opt_status s = read_bytes(r, start, 8, "the header");
+    int64_t want;
+    opt_status s = opt__file_read(f, start, 8, "the header");
 
     if (s)
         return s;
     if (memcmp(start, "\x93NUMPY", 6) != 0)
-        return malformed(r, "not an .npy file");
+        return opt__malformed(f, "not an .npy file");
     if (start[6] < 1 || start[6] > 3)
-        return opt__fail(r->ctx, OPT_EFORMAT, "%s: .npy version %d is unknown", r->path, start[6]);
-    s = read_bytes(r, start + 8, start[6] == 1 ? 2 : 4, "the header");
+        return opt__malformed(f, ".npy version %d is unknown", start[6]);
+    s = opt__file_read(f, start + 8, start[6] == 1 ? 2 : 4, "the header");
     if (s)
         return s;
-    length = from_little_endian(start + 8, start[6] == 1 ? 2 : 4);
+    length = opt__from_little_endian(start + 8, start[6] == 1 ? 2 : 4);
     if (length > MAX_HEADER)
-        return malformed(r, "the header is too long");
-    s = read_bytes(r, text, (size_t)length, "the header");
+        return opt__malformed(f, "the header is too long");
+    s = opt__file_read(f, text, (size_t)length, "the header");
     if (s)
         return s;
     text[length] = '\0';
-    order = value_of(text, "'fortran_order'");
-    if (order == NULL)
-        return malformed(r, "the header has no 'fortran_order'");
-    if (strncmp(order, "False", 5) != 0)
-        return malformed(r, "arrays in Fortran order cannot be read");
-    s = parse_descr(r, text, h);
-    return s ? s : parse_shape(r, text, h);
+    s = parse_order(f, text, h);
+    if (!s)
+        s = parse_descr(f, text, h);
+    if (!s)
+        s = parse_shape(f, text, h);
+    if (s)
+        return s;
+    want = opt__count(OPT_F64, h->ndim, h->dim) * h->bytes;
+    if (f->size - f->at != want)
+        return opt__malformed(f, "%lld bytes of elements where the shape says %lld",
+                              (long long)(f->size - f->at), (long long)want);
+    return OPT_OK;
 }
 
 /* ---- The elements -------------------------------------------------------------------------------------- */
 
+/* A half-precision number: sign, 5 bits of exponent, 10 of mantissa. */
+static double from_half(uint64_t bits)
+{
+    const int exponent = (int)(bits >> 10 & 31), mantissa = (int)(bits & 1023);
+    const double magnitude = exponent == 31  ? (mantissa ? (double)NAN : HUGE_VAL)
+                             : exponent == 0 ? ldexp(mantissa, -24)
+                                             : ldexp(mantissa + 1024, exponent - 25);
+
+    return bits >> 15 ? -magnitude : magnitude;
+}
+
 /* One element as a double; *exact is cleared when it does not fit. */
 static double decode(const header *h, const unsigned char *p, bool *exact)
 {
-    uint64_t bits = from_little_endian(p, h->bytes);
+    const uint64_t bits =
+        h->big_endian ? opt__from_big_endian(p, h->bytes) : opt__from_little_endian(p, h->bytes);
     double x;
 
     if (h->kind == 'f' && h->bytes == 8) {
         memcpy(&x, &bits, sizeof x);
         return x;
     }
-    if (h->kind == 'f') {
-        const uint32_t half = (uint32_t)bits;
+    if (h->kind == 'f' && h->bytes == 4) {
+        const uint32_t single = (uint32_t)bits;
         float f;
-        memcpy(&f, &half, sizeof f);
+        memcpy(&f, &single, sizeof f);
         return (double)f;
     }
+    if (h->kind == 'f')
+        return from_half(bits);
     if (h->kind == 'i' && bits >> (8 * h->bytes - 1)) {
         const uint64_t magnitude = (~bits & (UINT64_MAX >> (64 - 8 * h->bytes))) + 1;
         *exact = *exact && magnitude <= UINT64_C(1) << 53;
@@ -192,70 +196,86 @@ static double decode(const header *h, const unsigned char *p, bool *exact)
     return (double)bits;
 }
 
-static opt_status read_elements(const reader *r, const header *h, opt_tensor *t)
+/* Where the elements of a file go, one after the other: in Fortran order the first index changes fastest. */
+typedef struct place {
+    bool fortran_order;
+    int ndim;
+    const int64_t *dim;
+    int64_t index[OPT_MAX_DIMS], stride[OPT_MAX_DIMS], at;
+} place;
+
+static place first_place(const header *h)
+{
+    place p = {.fortran_order = h->fortran_order && h->ndim > 1, .ndim = h->ndim, .dim = h->dim};
+    int64_t stride = 1;
+
+    for (int d = h->ndim - 1; d >= 0; d--) {
+        p.stride[d] = stride;
+        stride *= h->dim[d];
+    }
+    return p;
+}
+
+static void advance(place *p)
+{
+    if (!p->fortran_order) {
+        p->at++;
+        return;
+    }
+    for (int d = 0; d < p->ndim; d++) {
+        p->at += p->stride[d];
+        if (++p->index[d] < p->dim[d])
+            return;
+        p->index[d] = 0;
+        p->at -= p->stride[d] * p->dim[d];
+    }
+}
+
+static opt_status read_elements(opt__file *f, const header *h, opt_tensor *t)
 {
     enum { MOST = 512 };
     unsigned char buffer[MOST * 8];
     const int64_t n = opt_tensor_len(t);
+    place p = first_place(h);
 
     for (int64_t i = 0; i < n; i += MOST) {
         const int64_t len = n - i < MOST ? n - i : MOST;
         bool exact = true;
-        opt_status s = read_bytes(r, buffer, (size_t)(len * h->bytes), "the elements");
+        opt_status s = opt__file_read(f, buffer, (size_t)(len * h->bytes), "the elements");
 
         if (s)
             return s;
-        for (int64_t k = 0; k < len; k++)
-            opt_set(t, i + k, decode(h, buffer + k * h->bytes, &exact));
+        for (int64_t k = 0; k < len; k++) {
+            opt_set(t, p.at, decode(h, buffer + k * h->bytes, &exact));
+            advance(&p);
+        }
         if (!exact)
-            return opt__fail(r->ctx, OPT_EFORMAT, "%s: an integer among elements %lld to %lld is beyond 2^53",
-                             r->path, (long long)i, (long long)(i + len - 1));
+            return opt__malformed(f, "an integer among elements %lld to %lld is beyond 2^53", (long long)i,
+                                  (long long)(i + len - 1));
     }
-    if (fgetc(r->file) != EOF)
-        return malformed(r, "there is more after the last element");
-    return OPT_OK;
-}
-
-/* OPT_OK when the file, whose header has been read, holds as many bytes as its shape says. */
-static opt_status check_size(const reader *r, const header *h)
-{
-    const int64_t want = opt__count(OPT_F64, h->ndim, h->dim) * h->bytes;
-    const long start = ftell(r->file);
-    long end;
-
-    if (start < 0 || fseek(r->file, 0, SEEK_END) != 0)
-        return opt__fail(r->ctx, OPT_EIO, "%s: cannot tell the file's size", r->path);
-    end = ftell(r->file);
-    if (end < 0 || fseek(r->file, start, SEEK_SET) != 0)
-        return opt__fail(r->ctx, OPT_EIO, "%s: cannot tell the file's size", r->path);
-    if (end - start != want)
-        return opt__fail(r->ctx, OPT_EFORMAT, "%s: %lld bytes of elements where the shape says %lld", r->path,
-                         (long long)(end - start), (long long)want);
     return OPT_OK;
 }
 
 opt_status opt_read_npy(opt_ctx *ctx, const char *path, opt_tensor *out)
 {
-    reader r = {ctx, path, NULL};
     opt_status s = opt__enter(ctx);
     opt_tensor t = {0};
     header h = {0};
+    opt__file f;
 
     if (s)
         return s;
     if (path == NULL || out == NULL)
         return opt__fail(ctx, OPT_EINVAL, "read_npy: %s is NULL", path ? "out" : "path");
-    r.file = fopen(path, "rb");
-    if (r.file == NULL)
-        return opt__fail(ctx, OPT_EIO, "%s: cannot be opened", path);
-    s = read_header(&r, &h);
+    s = opt__file_open(ctx, path, &f);
+    if (s)
+        return s;
+    s = read_header(&f, &h);
     if (!s)
-        s = check_size(&r, &h);
+        s = opt_tensor_new(ctx, h.kind == 'f' && h.bytes <= 4 ? OPT_F32 : OPT_F64, h.ndim, h.dim, &t);
     if (!s)
-        s = opt_tensor_new(ctx, h.kind == 'f' && h.bytes == 4 ? OPT_F32 : OPT_F64, h.ndim, h.dim, &t);
-    if (!s)
-        s = read_elements(&r, &h, &t);
-    fclose(r.file);
+        s = read_elements(&f, &h, &t);
+    opt__file_close(&f);
     if (s)
         opt_tensor_free(ctx, &t);
     else

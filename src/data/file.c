@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading files that may be anything.
+ */
+#define _POSIX_C_SOURCE 200809L /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+
+#include "data/file.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+opt_status opt__file_open(opt_ctx *ctx, const char *path, opt__file *out)
+{
+    /* A FIFO does not keep us waiting, nor does a terminal become ours. */
+    const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat about;
+    FILE *stream;
+
+    if (descriptor < 0)
+        return opt__fail(ctx, OPT_EIO, "%s: cannot be opened", path);
+    if (fstat(descriptor, &about) != 0 || !S_ISREG(about.st_mode)) {
+        close(descriptor);
+        return opt__fail(ctx, OPT_EIO, "%s: cannot be read: not a regular file", path);
+    }
+    stream = fdopen(descriptor, "rb");
+    if (stream == NULL) {
+        close(descriptor);
+        return opt__no_memory(ctx, path);
+    }
+    *out = (opt__file){.ctx = ctx, .path = path, .stream = stream, .size = about.st_size};
+    return OPT_OK;
+}
+
+void opt__file_close(opt__file *f)
+{
+    fclose(f->stream);
+}
+
+opt_status opt__file_read(opt__file *f, void *to, size_t n, const char *what)
+{
+    if (fread(to, 1, n, f->stream) != n) {
+        if (ferror(f->stream))
+            return opt__fail(f->ctx, OPT_EIO, "%s: reading %s failed", f->path, what);
+        return opt__malformed(f, "the file ends within %s", what);
+    }
+    f->at += (int64_t)n;
+    return OPT_OK;
+}
+
+opt_status opt__malformed(const opt__file *f, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return opt__fail(f->ctx, OPT_EFORMAT, "%s: %s", f->path, text);
+}
+
+uint64_t opt__from_little_endian(const unsigned char *p, int bytes)
+{
+    uint64_t x = 0;
+
+    for (int i = bytes; i > 0; i--)
+        x = x << 8 | p[i - 1];
+    return x;
+}
+
+uint64_t opt__from_big_endian(const unsigned char *p, int bytes)
+{
+    uint64_t x = 0;
+
+    for (int i = 0; i < bytes; i++)
+        x = x << 8 | p[i];
+    return x;
+}

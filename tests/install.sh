@@ -1,0 +1,122 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# install.sh SOURCE_DIR BUILD_DIR C_COMPILER
+#
+# Installs a built tree into a temporary folder and moves it elsewhere, builds and runs programs with what lies there (by
+# find_package, by pkg-config, by a bare command) and with the source (add_subdirectory; FetchContent, as a shared library),
+# and uninstalls. $CXX or c++, if there is one, builds a program in C++ as well.
+set -eu
+usage="usage: install.sh SOURCE_DIR BUILD_DIR C_COMPILER"
+source=${1:?"$usage"} build=${2:?"$usage"} cc=${3:?"$usage"}
+cxx=${CXX:-c++}
+outside=$source/tests/outside
+manifest=$build/install_manifest.txt
+warnings='-Wall -Wextra -Wpedantic -Werror'
+
+# from_cache NAME
+from_cache() {
+    sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"
+}
+cmake=$(from_cache CMAKE_COMMAND)
+version=$(from_cache CMAKE_PROJECT_VERSION)
+
+# An installation of the user's keeps its list of files.
+work=$(mktemp -d)
+[ ! -e "$manifest" ] || mv "$manifest" "$manifest.kept"
+clean_up() {
+    rm -rf "$work"
+    rm -f "$manifest"
+    [ ! -e "$manifest.kept" ] || mv "$manifest.kept" "$manifest"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
+fail() {
+    echo "$*"
+    exit 1
+}
+
+# quietly COMMAND...: shows what it said only if it fails
+quietly() {
+    "$@" >"$work/log" 2>&1 || { cat "$work/log"; fail "failed: $*"; }
+}
+
+# exports_opt_only LIBRARY
+exports_opt_only() {
+    strange=$(nm -D --defined-only "$1" | awk '$3 !~ /^opt_[a-z]/ { print $3 }')
+    [ -z "$strange" ] || fail "$1 exports" $strange
+    nm -D --defined-only "$1" | grep -q ' opt_train$' || fail "$1 does not export opt_train"
+}
+
+# cmake_project HOW ARGUMENT...
+cmake_project() {
+    echo "$1"
+    how=$1 to=$work/$1
+    shift
+    quietly "$cmake" -S "$outside" -B "$to" -DCMAKE_C_COMPILER="$cc" -DVERSION="$version" -DHOW="$how" "$@"
+    quietly "$cmake" --build "$to" --parallel 2
+    (cd "$to" && quietly "${cmake%cmake}ctest" --output-on-failure --no-tests=error)
+}
+
+# ---- Installed -----------------------------------------------------------------------------------------------------
+
+quietly "$cmake" --install "$build" --prefix "$work/first"
+mv "$work/first" "$work/moved"
+for file in include/opt.h include/opt/base.h share/doc/libopt/LICENSE; do
+    [ -f "$work/moved/$file" ] || fail "$file was not installed"
+done
+if grep -rIlF -e "$source" -e "$build" -e "$work" -e opt_flags -e opt_kernels "$work/moved"; then
+    fail "files above name folders or targets of the build"
+fi
+pc=$(find "$work/moved" -name opt.pc)
+libraries=${pc%/*/*}
+export LD_LIBRARY_PATH="$libraries" # for a shared one
+[ ! -e "$libraries/libopt.so" ] || exports_opt_only "$libraries/libopt.so"
+
+cmake_project package -DCMAKE_PREFIX_PATH="$work/moved"
+
+if command -v pkg-config >/dev/null; then
+    export PKG_CONFIG_PATH="${pc%/*}"
+    if command -v "$cxx" >/dev/null; then
+        compile="$cxx -std=c++17" program=$outside/main.cpp
+    else
+        compile="$cc -std=c11" program=$outside/main.c
+    fi
+    for static in "" --static; do
+        echo "pkg-config $static"
+        flags=$(pkg-config $static --cflags --libs opt)
+        quietly $compile $warnings -DVERSION="\"$(pkg-config --modversion opt)\"" -o "$work/program" "$program" $flags
+        quietly "$work/program"
+    done
+else
+    echo "pkg-config: skipped, it is not installed"
+fi
+
+# What a reader of the README would type. -lz is for those alone who read compressed files: the linker takes from an
+# archive no more than a program calls.
+echo "bare command"
+quietly "$cc" -std=c11 $warnings -DVERSION="\"$version\"" -o "$work/program" "$outside/main.c" \
+    -I "$work/moved/include" -L "$libraries" -lopt -lm -pthread
+quietly "$work/program"
+unset LD_LIBRARY_PATH
+
+# ---- Uninstalled ---------------------------------------------------------------------------------------------------
+
+mv "$work/moved" "$work/first"
+: >"$work/first/include/theirs.h"
+quietly "$cmake" --build "$build" --target uninstall
+rm "$work/first/include/theirs.h"
+left=$(find "$work/first" ! -type d -o -name '*opt')
+[ -z "$left" ] || fail "left behind:" $left
+
+# ---- As a part of another project, unoptimised to be quick -----------------------------------------------------------
+
+for project in "subdirectory" "fetch -DBUILD_SHARED_LIBS=ON"; do
+    cmake_project $project -DSOURCE="$source"
+    quietly "$cmake" --install "$to" --prefix "$work/host"
+    left=$(find "$work/host" ! -type d 2>/dev/null || :)
+    [ -z "$left" ] || fail "a guest installed" $left
+done
+library=$(find "$work/fetch" -name libopt.so)
+[ -z "$library" ] || exports_opt_only "$library"

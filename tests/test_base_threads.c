@@ -240,7 +240,8 @@ static void any_limit_of_threads_is_taken(void **state)
  * left time to get from work to looking for more, and to fall asleep. */
 static void a_forked_child_goes_on(void **state)
 {
-#if defined(__unix__) || defined(__APPLE__)
+#if (defined(__unix__) || defined(__APPLE__)) && !defined(__SANITIZE_THREAD__) /* which forbids it threads   \
+                                                                                */
     fixture f = make_fixture(3);
     const double loss = gradient(&f, 0, 200);
 

@@ -267,6 +267,79 @@ static void an_instruction_set_must_be_the_machines(void **state)
     }
 }
 
+/* Columns in which there is no example were worked out with x = 0, where this network's units are infinite,
+ * and met gradients of 0. */
+static void columns_without_examples_spoil_nothing(void **state)
+{
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_params params;
+    opt_mlp *net;
+
+    (void)state;
+    assert_ok(ctx, opt_mlp_new(ctx, &(opt_mlp_opts){.size = {1, 1, 1, 1}, .loss = OPT_MSE, .dtype = OPT_F32},
+                               &net));
+    params = opt_mlp_params(net);
+    opt_tensor_fill(&params.at[0].value, 1e30);
+    opt_tensor_fill(&params.at[1].value, 1e30);
+    opt_tensor_fill(&params.at[2].value, 1e30);
+    opt_tensor_fill(&params.at[4].value, 1);
+    for (int64_t rows = 1; rows <= 3; rows++) {
+        float copy[2][3];
+        opt_tensor tx = opt_tensor_view(OPT_F32, copy[0], 2, (int64_t[]){rows, 1});
+        opt_tensor ty = opt_tensor_view(OPT_F32, copy[1], 2, (int64_t[]){rows, 1});
+        double loss;
+
+        for (int64_t i = 0; i < rows; i++) {
+            copy[0][i] = -1.5F;
+            copy[1][i] = 0;
+        }
+        assert_ok(ctx, opt_mlp_grad(net, &tx, &ty, &loss));
+        for (int i = 0; i < params.n; i++)
+            assert_true(isfinite(opt_get(&params.at[i].grad, 0)));
+    }
+    opt_mlp_free(net);
+    opt_ctx_free(ctx);
+}
+
+static opt_status odd_status(const opt_update *u)
+{
+    (void)u;
+    return (opt_status)65536;
+}
+
+/* Of an update's status only 16 bits were passed on: 65536 counted as OPT_OK. */
+static void any_status_of_an_update_is_passed_on(void **state)
+{
+    static const opt_method method = {.name = "odd", .update = odd_status};
+    double w = 1, g = 1;
+    opt_param p = {"w", opt_tensor_view(OPT_F64, &w, 0, NULL), opt_tensor_view(OPT_F64, &g, 0, NULL), false};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    assert_ok(ctx, opt_optim_new(ctx, &method, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){&p, 1}, &o));
+    assert_int_equal(opt_optim_step(o), 65536);
+    assert_int_equal(opt_optim_steps(o), 0);
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
+/* A NaN may have a sign, which depends on the instruction set, and "-nan" was shown. */
+static void a_nan_is_shown_without_sign(void **state)
+{
+    double w = 1, g = -(double)NAN;
+    opt_param p = {"w", opt_tensor_view(OPT_F64, &w, 0, NULL), opt_tensor_view(OPT_F64, &g, 0, NULL), false};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){&p, 1}, &o));
+    g = copysign(g, -1);
+    assert_fails(ctx, opt_optim_step(o), OPT_ENONFINITE, "gradient of w is nan");
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +356,9 @@ int main(void)
         cmocka_unit_test(beginning_an_epoch_again_trains_it_again),
         cmocka_unit_test(softmax_of_the_largest_floats_is_finite),
         cmocka_unit_test(an_instruction_set_must_be_the_machines),
+        cmocka_unit_test(columns_without_examples_spoil_nothing),
+        cmocka_unit_test(any_status_of_an_update_is_passed_on),
+        cmocka_unit_test(a_nan_is_shown_without_sign),
     };
     return cmocka_run_group_tests_name("regressions", tests, NULL, NULL);
 }

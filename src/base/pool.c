@@ -180,6 +180,7 @@ static bool forked(opt__pool *p)
     for (int i = 1; i < p->threads; i++)
         atomic_store(&p->worker[i].busy, false);
     atomic_store(&p->asleep, 0);
+    atomic_store(&p->turn, (atomic_load(&p->turn) + 1) / 2 * 2); /* no work is under way */
     make_locks(p);
     p->started = false;
     return true;

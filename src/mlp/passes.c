@@ -113,6 +113,14 @@ static void product(const pass *p, bool transposed, int64_t units, int64_t input
         memset(at(net, z, u * OPT__LANE + n), 0, (size_t)(padded - n) * opt__size(net->dtype));
 }
 
+/* a's columns from rows to n <- 0: what there is no example for takes no part in sums, even where it would
+ * have been infinite. */
+static void clear_padding(const pass *p, int64_t units, int64_t n, void *a)
+{
+    for (int64_t u = 0; p->rows < n && u < units; u++)
+        memset(at(p->net, a, u * OPT__LANE + p->rows), 0, (size_t)(n - p->rows) * opt__size(p->net->dtype));
+}
+
 /* Some units' activations in layer p->i. */
 static void forward_part(void *arg, int64_t part, int thread)
 {
@@ -131,13 +139,14 @@ static void forward_part(void *arg, int64_t part, int thread)
     if (l->in < NARROW && (act == OPT_RELU || act == OPT__LINEAR)) {
         k->narrow_product(act == OPT_RELU ? OPT__ADD_BIAS_RELU : OPT__ADD_BIAS, units, l->in, n, w, l->in, 1,
                           input, b, a);
-        return;
+    } else {
+        if (l->in < NARROW)
+            k->narrow_product(OPT__AS_IT_IS, units, l->in, n, w, l->in, 1, input, NULL, a);
+        else
+            product(p, false, units, l->in, w, l->in, input, a);
+        k->activate[act](units, n, b, a);
     }
-    if (l->in < NARROW)
-        k->narrow_product(OPT__AS_IT_IS, units, l->in, n, w, l->in, 1, input, NULL, a);
-    else
-        product(p, false, units, l->in, w, l->in, input, a);
-    k->activate[act](units, n, b, a);
+    clear_padding(p, units, n, a);
 }
 
 /* Leaves every layer's activations, the last one's z, in a. */

@@ -23,8 +23,8 @@ static opt_status evaluate(const probe *p, const char *name, int64_t i, double *
 {
     *y = p->f(p->ud);
     if (!isfinite(*y))
-        return opt__fail(p->ctx, OPT_ENONFINITE, "grad_check: f is %g with element %lld of %s moved", *y,
-                         (long long)i, name);
+        return opt__fail(p->ctx, OPT_ENONFINITE, "grad_check: f is %g with element %lld of %s moved",
+                         opt__shown(*y), (long long)i, name);
     return OPT_OK;
 }
 
@@ -111,11 +111,11 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
         at = opt__find_nonfinite(&params.at[i].grad);
         if (at >= 0)
             return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of the gradient of %s is %g",
-                             (long long)at, params.at[i].name, opt_get(&params.at[i].grad, at));
+                             (long long)at, params.at[i].name, opt__shown(opt_get(&params.at[i].grad, at)));
         at = opt__find_nonfinite(&params.at[i].value);
         if (at >= 0)
             return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of %s is %g", (long long)at,
-                             params.at[i].name, opt_get(&params.at[i].value, at));
+                             params.at[i].name, opt__shown(opt_get(&params.at[i].value, at)));
     }
     g = opt__alloc(ctx, total, sizeof *g);
     if (g == NULL)

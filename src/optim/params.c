@@ -173,7 +173,7 @@ opt_status opt__blame_nonfinite(opt_ctx *ctx, const char *who, opt_params params
         const int64_t at = opt__find_nonfinite(&params.at[i].grad);
         if (at >= 0)
             return opt__fail(ctx, OPT_ENONFINITE, "%s: element %lld of the gradient of %s is %g", who,
-                             (long long)at, params.at[i].name, opt_get(&params.at[i].grad, at));
+                             (long long)at, params.at[i].name, opt__shown(opt_get(&params.at[i].grad, at)));
     }
     return OPT_OK;
 }

@@ -45,7 +45,7 @@ static opt_status check_and_clip(opt_optim *o, double *scale)
 typedef struct step {
     opt_optim *optim;
     double lr, scale;
-    atomic_llong failed; /* part * 2^16 + status of the first part whose update failed; LLONG_MAX: none */
+    atomic_llong failed; /* part * 2^32 + status of the first part whose update failed; LLONG_MAX: none */
 } step;
 
 /* The run that a part belongs to. */
@@ -120,7 +120,7 @@ static void step_part(void *arg, int64_t part, int thread)
     }
     s = o->method.update(&u);
     if (s) {
-        const long long mine = part << 16 | (s & 0xffff);
+        const long long mine = part << 32 | (uint32_t)s;
         long long first = atomic_load(&job->failed);
 
         while (mine < first && !atomic_compare_exchange_weak(&job->failed, &first, mine))
@@ -139,9 +139,9 @@ static opt_status update_all(opt_optim *o, double lr, double scale)
     failed = atomic_load(&job.failed);
     if (failed == LLONG_MAX)
         return OPT_OK;
-    s = (opt_status)(failed & 0xffff);
+    s = (opt_status)(int32_t)(uint32_t)failed;
     return opt__fail(o->ctx, s, "%s: the update of %s failed: %s", o->method.name,
-                     o->params[run_of(o, failed >> 16)->first].name, opt_strerror(s));
+                     o->params[run_of(o, failed >> 32)->first].name, opt_strerror(s));
 }
 
 opt_status opt_optim_step(opt_optim *o)

@@ -5,6 +5,8 @@
 #ifndef OPT_TENSOR_TENSOR_H
 #define OPT_TENSOR_TENSOR_H
 
+#include <math.h>
+
 #include <opt/tensor.h>
 
 #include "base/context.h"
@@ -29,6 +31,12 @@ int64_t opt__count(opt_dtype dtype, int ndim, const int64_t *dim);
 
 /* OPT_OK when t is there and whole; otherwise a message that begins with `what`, for example "matmul: a". */
 opt_status opt__check_tensor(opt_ctx *ctx, const char *what, const opt_tensor *t);
+
+/* x for a message: whether a NaN has a sign differs between instruction sets. */
+static inline double opt__shown(double x)
+{
+    return x != x ? (double)NAN : x;
+}
 
 /* The address of element i. */
 void *opt__at(const opt_tensor *t, int64_t i);

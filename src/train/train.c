@@ -78,7 +78,7 @@ static bool blame(const loop *l, const char *what, const char *name, const opt_t
 
     if (at < 0)
         return false;
-    opt__fail(l->ctx, OPT_ENONFINITE, "%s%s is %g in element %lld", what, name, opt_get(t, at),
+    opt__fail(l->ctx, OPT_ENONFINITE, "%s%s is %g in element %lld", what, name, opt__shown(opt_get(t, at)),
               (long long)at);
     return true;
 }
@@ -96,7 +96,8 @@ static opt_status nonfinite_loss(const loop *l, const opt_batch *part, double lo
     for (int i = 0; i < params.n; i++)
         if (blame(l, "the gradient of ", params.at[i].name, &params.at[i].grad))
             return OPT_ENONFINITE;
-    return opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite", loss);
+    return opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite",
+                     opt__shown(loss));
 }
 
 /* Gradient and step for one part of a batch; *loss <- the mean over the whole batch. */

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Builds the library with each compiler there is (gcc, clang) at -O0, -O2 and -O3 and checks golden/bits.txt on every
-# instruction set of this machine, with 1, 2, 3 and 7 threads. -O0 takes its time and does it with 2.
+# Builds the library with each compiler there is (gcc, clang) at -O0, -O2 and, for clang, -O3 (gcc's is ctest's `bits`)
+# and checks golden/bits.txt on every instruction set of this machine, with 1, 2, 3 and 7 threads. -O0 takes its time and
+# does it with 2.
 #
 # usage: bits_builds.sh SOURCE_FOLDER
 set -eu
@@ -63,6 +64,6 @@ for compiler in gcc clang; do
     command -v $compiler >/dev/null || continue
     check $compiler -O0 2
     check $compiler -O2 1 2 3 7
-    check $compiler -O3 1 2 3 7
+    [ $compiler = gcc ] || check $compiler -O3 1 2 3 7 # gcc's is the build that this is a test of
 done
 exit $status

@@ -10,16 +10,23 @@ set -eu
 cd "$1"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-status=0
 
 # check NAME COMPILER EMULATOR
 check() {
     "$2" -std=c11 -O2 -static -ffp-contract=off -fno-math-errno -fno-trapping-math \
         -fexcess-precision=fast -DOPT__ISA=baseline \
-        -Iinclude -Isrc -o "$work/$1" tests/internal_bits.c src/*/*.c -lm -pthread
-    echo "$1:"
-    "$3" "$work/$1" tests/golden/bits.txt 2 || status=1
+        -Iinclude -Isrc -o "$work/$1" tests/internal_bits.c src/*/*.c -lm -pthread &&
+        "$3" "$work/$1" tests/golden/bits.txt 2
 }
-check arm64 aarch64-linux-gnu-gcc qemu-aarch64-static
-check s390x s390x-linux-gnu-gcc qemu-s390x-static
+check arm64 aarch64-linux-gnu-gcc qemu-aarch64-static >"$work/arm64.txt" 2>&1 &
+arm64=$!
+check s390x s390x-linux-gnu-gcc qemu-s390x-static >"$work/s390x.txt" 2>&1 &
+s390x=$!
+status=0
+wait $arm64 || status=1
+wait $s390x || status=1
+for name in arm64 s390x; do
+    echo "$name:"
+    cat "$work/$name.txt"
+done
 exit $status

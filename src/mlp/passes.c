@@ -100,6 +100,14 @@ static void transpose_part(void *arg, int64_t part, int thread)
                             at(net, net->xt, first * OPT__LANE));
 }
 
+/* a's columns from rows to n <- 0: what there is no example for takes no part in sums, even where it would
+ * have been infinite. */
+static void clear_padding(const pass *p, int64_t units, int64_t n, void *a)
+{
+    for (int64_t u = 0; p->rows < n && u < units; u++)
+        memset(at(p->net, a, u * OPT__LANE + p->rows), 0, (size_t)(n - p->rows) * opt__size(p->net->dtype));
+}
+
 /* z [units, padded rows] <- op(w) x. Of one or a few examples only those are computed, and 0 left in the
  * padding, which must not hold anything that is not finite. */
 static void product(const pass *p, bool transposed, int64_t units, int64_t inputs, const void *w,
@@ -109,16 +117,8 @@ static void product(const pass *p, bool transposed, int64_t units, int64_t input
     const int64_t padded = opt__padded(p->rows), n = p->rows <= FEW ? p->rows : padded;
 
     net->kernels->matmul(transposed, false, units, n, inputs, w, w_row, x, OPT__LANE, 0, z, OPT__LANE);
-    for (int64_t u = 0; n < padded && u < units; u++)
-        memset(at(net, z, u * OPT__LANE + n), 0, (size_t)(padded - n) * opt__size(net->dtype));
-}
-
-/* a's columns from rows to n <- 0: what there is no example for takes no part in sums, even where it would
- * have been infinite. */
-static void clear_padding(const pass *p, int64_t units, int64_t n, void *a)
-{
-    for (int64_t u = 0; p->rows < n && u < units; u++)
-        memset(at(p->net, a, u * OPT__LANE + p->rows), 0, (size_t)(n - p->rows) * opt__size(p->net->dtype));
+    if (n < padded)
+        clear_padding(p, units, padded, z);
 }
 
 /* Some units' activations in layer p->i. */

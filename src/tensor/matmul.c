@@ -3,8 +3,8 @@
  * The checks of a matrix product, and its division among threads: each computes a block of c's rows or
  * columns, whose elements do not depend on the others.
  *
- * With OPT_BLAS, which is off unless the build asks for it, the largest f32 products go to a CBLAS: up to a
- * fifth faster on machines without AVX-512, and no longer the same bits everywhere.
+ * With OPT_BLAS, which is off unless the build asks for it, the largest f32 products go to a CBLAS: faster on
+ * machines without AVX-512 (tests/bench/RESULTS.md), and no longer the same bits everywhere.
  */
 #include <math.h>
 #ifdef OPT__BLAS

@@ -133,7 +133,7 @@ static void descend(opt_ctx *ctx, const data *d, int which, uint32_t seed, path 
     opt_param w = {.name = "w",
                    .value = opt_tensor_view(OPT_F64, m.w, 1, (int64_t[]){2}),
                    .grad = opt_tensor_view(OPT_F64, m.grad, 1, (int64_t[]){2})};
-    opt_model model = {&m, {&w, 1}, line_grad};
+    opt_model model = {.self = &m, .params = {&w, 1}, .grad = line_grad};
 
     data copy = *d; /* views are not const, even of what is only read */
     opt_table table = {opt_tensor_view(OPT_F64, copy.x, 2, (int64_t[]){EXAMPLES, 2}),

@@ -10,8 +10,8 @@
  *     batch.h    shuffled mini-batches over a table or any source
  *     optim.h    gradient descent, momentum, Adam, or a method of your own
  *     mlp.h      a fully connected network of L layers
- *     train.h    the training loop, for any model
- *     data.h     the two moons, NPY files
+ *     train.h    the training loop, for any model; evaluation, models and checkpoints in files
+ *     data.h     the two moons; NPY, CSV and IDX files; preparing data
  *
  * Rules that hold everywhere:
  *   - A function that can fail returns opt_status; opt_errmsg(ctx) then says what and where, and every

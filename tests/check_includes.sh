@@ -12,13 +12,15 @@
 layers='
     kernel: base
     base:   kernel
+    file:   base
     tensor: base
     rng:    base kernel
     batch:  base tensor rng
     optim:  base kernel tensor
     mlp:    base kernel tensor rng
-    train:  base tensor rng batch optim mlp
-    data:   base kernel tensor rng batch
+    safetensors: base file tensor
+    train:  base file tensor rng batch optim mlp safetensors
+    data:   base file kernel tensor rng batch
 '
 
 cd "${1:?"usage: check_includes.sh SOURCE_DIR"}" || exit 2

@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+/* The version of this header: major, minor and patch, as semver.org has them. */
 #define OPT_VERSION "0.1.0"
 
 /* What a call came to. The numbers never change. */
@@ -45,7 +46,7 @@ typedef struct opt_allocator {
 } opt_allocator;
 
 /* Data-parallel training: `sum` replaces buf[0..n) of every rank by the sum over all ranks, the same bits on
- * each, and returns OPT_OK. size 0 or 1: alone, sum is never called. */
+ * each, and returns OPT_OK. rank is in [0, size). size 0 or 1: alone, sum is never called. */
 typedef struct opt_comm {
     int rank, size;
     opt_status (*sum)(void *ud, void *buf, size_t n, opt_dtype t);

@@ -46,8 +46,10 @@ typedef struct opt_batch {
     opt_tensor x, y;
     int64_t index;       /* from 0 within the epoch */
     int64_t global_rows; /* rows of the batch over all ranks */
+    opt_tensor weight;   /* [n], f64: how often each loss counts; set by opt_train; data NULL: once each */
 } opt_batch;
 
+/* A source cut into batches, epoch by epoch: the order, the place in it, and room for one batch. */
 typedef struct opt_batches opt_batches;
 
 /* A source over *table, which must outlive it, tensors included; its `rows` may be lowered to leave the last

@@ -13,9 +13,8 @@ extern "C" {
 
 /* Two interleaving half circles with normal noise of deviation `noise`: x [n, 2] and y [n, 1] (0 outer, 1
  * inner), f64. Equal, within 1e-14, to scikit-learn's make_moons(n, noise=noise) after
- * np.random.seed(seed). Release both
- * tensors with opt_tensor_free. OPT_EINVAL for n below 1 or a noise that is negative or not finite;
- * OPT_ESHAPE when the size overflows; OPT_ENOMEM. */
+ * np.random.seed(seed). Release both tensors with opt_tensor_free. OPT_EINVAL for n below 1 or a noise that
+ * is negative or not finite; OPT_ESHAPE when the size overflows; OPT_ENOMEM. */
 opt_status opt_moons(opt_ctx *ctx, int64_t n, double noise, uint32_t seed, opt_table *out);
 
 /* Readers. Files may be anything: what is wrong with one is said in the message, which begins with the path,
@@ -53,10 +52,41 @@ opt_status opt_read_csv(opt_ctx *ctx, const char *path, const opt_csv_opts *opts
  * library was built with zlib, and refused with a message otherwise. */
 opt_status opt_read_idx(opt_ctx *ctx, const char *path, opt_dtype dtype, opt_tensor *out);
 
-/* Writes t as .npy version 1, <f4 or <f8. A file of a new name beside path (path.tmp0 or the like) is written
- * and then renamed, so that on failure (OPT_EIO) whatever stood at path is still there; a link at path is
- * replaced, not followed. */
+/* Writes t as .npy version 1, <f4 or <f8. A file beside path (path.opt-tmp0 or the like) is written, flushed
+ * to the disk and renamed, so that on failure (OPT_EIO) whatever stood at path is still there; a link at path
+ * is replaced, not followed; a device or folder is not replaced. */
 opt_status opt_write_npy(opt_ctx *ctx, const char *path, const opt_tensor *t);
+
+/* Streams: examples in files larger than memory, for opt_batches. The batches are those of opt_source_table
+ * over the same files read into memory, bit for bit; less than 200 MB of them are ever resident. */
+typedef struct opt_stream_opts {
+    opt_dtype dtype; /* of x and y. 0: of an .npy file of x, opt_read_npy's; of an IDX file, OPT_F32 for
+                        integers of up to 16 bits and f4, OPT_F64 otherwise */
+    double x_scale;  /* every element of x is multiplied by it, 1.0 / 255 for images of bytes; 0 means 1 */
+    int64_t classes; /* y holds labels 0 to classes - 1, and each becomes a row with a 1 in its column, as
+                        opt_one_hot has it; 0: y as it is */
+} opt_stream_opts;
+
+/* Files of examples, open. */
+typedef struct opt_stream opt_stream;
+
+/* Opens .npy and IDX files, told by their first bytes, with as many rows (the first dimension) in x as in y;
+ * y_path NULL: no labels. All that opt_read_npy and opt_read_idx take can be streamed, but for compressed
+ * files and Fortran order. Each element is decoded, multiplied in f64 and rounded to dtype, when its row is
+ * read: then OPT_EFORMAT names an integer beyond 2^53 or, unless scaled, not exact in dtype, an element that
+ * becomes infinite, or a label that is none. OPT_ESHAPE when x and y do not fit, OPT_EINVAL, OPT_EDTYPE,
+ * OPT_ENOMEM; OPT_EIO and OPT_EFORMAT as above. opts may be NULL.
+ *
+ * The files stay open, and must not be changed meanwhile. One that has become shorter fails the next read
+ * with OPT_EIO; if that happens in the middle of a read, the system may send SIGBUS. */
+opt_status opt_stream_open(opt_ctx *ctx, const char *x_path, const char *y_path, const opt_stream_opts *opts,
+                           opt_stream **out);
+
+/* NULL is allowed. */
+void opt_stream_close(opt_stream *stream);
+
+/* A source over the stream, which must outlive it. Nothing is allocated when it is read. */
+opt_source opt_source_stream(opt_stream *stream);
 
 /* ---- Before training ----------------------------------------------------------------------------------- */
 

@@ -24,19 +24,22 @@
 extern "C" {
 #endif
 
+/* The most sizes of a network, the inputs' counted: 31 layers. */
 #define OPT_MLP_MAX_SIZES 32
 
+/* Activations: max(z, 0), tanh(z), 1 / (1 + exp(-z)). Losses: the table above. */
 typedef enum opt_act { OPT_RELU, OPT_TANH, OPT_SIGMOID } opt_act;
 typedef enum opt_loss { OPT_BCE, OPT_SOFTMAX_CE, OPT_MSE } opt_loss;
 
 typedef struct opt_mlp_opts {
     int64_t size[OPT_MLP_MAX_SIZES]; /* inputs, hidden layers, outputs; ends at the first 0 */
-    opt_act act;                     /* of the hidden layers */
-    opt_loss loss;
-    opt_dtype dtype; /* 0 means OPT_F64 */
-    uint32_t seed;
+    opt_act act;                     /* of the hidden layers; 0 is OPT_RELU */
+    opt_loss loss;                   /* 0 is OPT_BCE */
+    opt_dtype dtype;                 /* 0 means OPT_F64 */
+    uint32_t seed;                   /* of the first weights */
 } opt_mlp_opts;
 
+/* A network: its parameters, their gradients and room to compute them. */
 typedef struct opt_mlp opt_mlp;
 
 /* Takes all memory: weights, gradients and room for 64 examples' activations. Batches may have any number of
@@ -45,7 +48,7 @@ typedef struct opt_mlp opt_mlp;
  * do not depend on the number of threads; the first 2^k chunks, k as large as can be with one left, are the
  * left half, and so on down. OPT_EINVAL for fewer than two sizes, one below 1 or after a 0, sizes whose
  * product overflows, an unknown act or loss, softmax with one output; OPT_EDTYPE for an unknown dtype;
- * OPT_ENOMEM. */
+ * OPT_ENOMEM. Release it with opt_mlp_free, which allows NULL. */
 opt_status opt_mlp_new(opt_ctx *ctx, const opt_mlp_opts *opts, opt_mlp **out);
 void opt_mlp_free(opt_mlp *net);
 
@@ -57,8 +60,8 @@ opt_params opt_mlp_params(opt_mlp *net);
 opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out);
 
 /* *mean_loss <- the loss above for x [n, inputs] and y [n, outputs]. OPT_EINVAL for labels that the loss does
- * not know, naming the row; OPT_ESHAPE, OPT_EDTYPE. A NaN in x gives a NaN
- * loss; an infinite one may be lost in a unit that saturates, and then shows in the gradient. */
+ * not know, naming the row; OPT_ESHAPE, OPT_EDTYPE. A NaN in x gives a NaN loss; an infinite one may be lost
+ * in a unit that saturates, and then shows in the gradient. */
 opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss);
 
 /* The same, and overwrites the gradients of the parameters with those of *mean_loss. OPT_ENOMEM, with nothing

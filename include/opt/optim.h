@@ -34,13 +34,14 @@ typedef struct opt_optim_opts {
     double lr;                /* learning rate, > 0; required */
     opt_schedule schedule;    /* NULL: lr at every step */
     const void *schedule_arg; /* handed to schedule; must outlive the optimizer */
-    double clip_value;        /* 0: off */
-    double clip_norm;         /* 0: off */
-    double l2;                /* 0: off */
-    double weight_decay;      /* 0: off */
+    double clip_value;        /* >= 0; 0: off */
+    double clip_norm;         /* likewise */
+    double l2;                /* likewise */
+    double weight_decay;      /* likewise */
     bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
 } opt_optim_opts;
 
+/* A method, whose members are under "Writing one", and the driver that applies it to parameters. */
 typedef struct opt_method opt_method;
 typedef struct opt_optim opt_optim;
 
@@ -76,7 +77,8 @@ typedef struct opt_adam_opts {
 /* Makes an optimizer for params. hyper points to the method's options (opt_adam_opts and so on), or is NULL
  * for the defaults. The list is copied; the tensors and names must outlive *out. Parameters may mix dtypes.
  * OPT_EINVAL for an option out of range, a parameter without data or name, two of one name, or a method that
- * makes no sense; OPT_ESHAPE, OPT_EDTYPE when a gradient does not fit its value; OPT_ENOMEM. */
+ * makes no sense; OPT_ESHAPE, OPT_EDTYPE when a gradient does not fit its value; OPT_ENOMEM. Release it with
+ * opt_optim_free, which allows NULL. */
 opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyper,
                          const opt_optim_opts *opts, opt_params params, opt_optim **out);
 void opt_optim_free(opt_optim *o);
@@ -109,6 +111,8 @@ opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst);
 double opt_grad_norm(opt_ctx *ctx, opt_params params);
 
 /* ---- Schedules: pure functions of the step ------------------------------------------------------------- */
+
+/* Each takes the struct before it as schedule_arg. Without one the rate is NaN, and the next step fails. */
 
 /* lr0 / (1 + decay floor(t / every)), t in steps. With every = steps an epoch this is the course's
  * lr0 / (1 + decay epoch); with every = 1000 times that, its fixed-interval version. */
@@ -150,6 +154,7 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
 
 /* ---- Writing one --------------------------------------------------------------------------------------- */
 
+/* The most slots of a method. */
 #define OPT_MAX_SLOTS 4
 
 /* A hyper-parameter: min <= x < max. A method's options struct is its hyper-parameters as doubles, in order.

@@ -27,6 +27,7 @@ typedef struct opt_rng {
     double gauss;
 } opt_rng;
 
+/* Starts the stream of a seed: the same seed, the same stream. Any will do. */
 void opt_rng_seed(opt_rng *r, uint32_t seed);
 
 /* 32 uniformly distributed bits. */

@@ -12,6 +12,7 @@
 extern "C" {
 #endif
 
+/* The most dimensions of a tensor. */
 #define OPT_MAX_DIMS 4
 
 /* Element [i, j, k, l] is data[((i * dim[1] + j) * dim[2] + k) * dim[3] + l]. Every dimension is at least 1;
@@ -52,14 +53,14 @@ opt_tensor opt_tensor_view(opt_dtype dtype, void *data, int ndim, const int64_t 
 /* Rows [first, first + n) of t as a view; data is NULL when t has no such rows. */
 opt_tensor opt_tensor_rows(const opt_tensor *t, int64_t first, int64_t n);
 
-/* The number of elements. */
+/* The number of elements; 1 for ndim 0. */
 int64_t opt_tensor_len(const opt_tensor *t);
 
 /* Copies src into dst, which has the same shape; f64 to f32 rounds to nearest. The two may be the same
  * tensor, but must not overlap otherwise. OPT_ESHAPE. */
 opt_status opt_tensor_copy(opt_ctx *ctx, const opt_tensor *src, opt_tensor *dst);
 
-/* Sets every element to x. */
+/* Sets every element to x, rounded to nearest for f32. */
 void opt_tensor_fill(opt_tensor *t, double x);
 
 /* Element i in row-major order, i in [0, opt_tensor_len(t)): not checked, these are for inner loops. opt_set

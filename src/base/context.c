@@ -140,6 +140,9 @@ opt_status opt__fail(opt_ctx *ctx, opt_status status, const char *format, ...)
         va_start(args, format);
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
+        for (char *p = text; *p; p++) /* names and texts from files may hold what a terminal would obey */
+            if ((unsigned char)*p < ' ' || *p == 0x7f)
+                *p = '?';
         memcpy(ctx->message, text, sizeof text);
     }
     return status;

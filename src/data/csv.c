@@ -14,7 +14,7 @@
 
 #include <opt/data.h>
 
-#include "data/file.h"
+#include "file/file.h"
 #include "tensor/tensor.h"
 
 #define MAX_FIELD 1024 /* bytes of a number or a column's name */

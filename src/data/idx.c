@@ -7,7 +7,6 @@
 #define _POSIX_C_SOURCE 200809L /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 #ifdef OPT__ZLIB
@@ -16,7 +15,7 @@
 
 #include <opt/data.h>
 
-#include "data/file.h"
+#include "data/elements.h"
 #include "tensor/tensor.h"
 
 #define BUFFER 4096
@@ -24,10 +23,7 @@
 typedef struct idx {
     opt__file file;
     void *gz; /* a gzFile; NULL: the file is not compressed */
-    int kind; /* of the elements: 'u', 'i' or 'f' */
-    int bytes;
-    int ndim;
-    int64_t dim[OPT_MAX_DIMS];
+    opt__elements elements;
 } idx;
 
 /* ---- Bytes, compressed or not -------------------------------------------------------------------------- */
@@ -125,14 +121,16 @@ static opt_status read_bytes(idx *x, void *to, size_t n, const char *what)
 static opt_status set_type(idx *x, int type)
 {
     static const struct {
-        int type, kind, bytes;
+        int type;
+        char kind;
+        int bytes;
     } types[] = {{0x08, 'u', 1}, {0x09, 'i', 1}, {0x0b, 'i', 2},
                  {0x0c, 'i', 4}, {0x0d, 'f', 4}, {0x0e, 'f', 8}};
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].type == type) {
-            x->kind = types[i].kind;
-            x->bytes = types[i].bytes;
+            x->elements.kind = types[i].kind;
+            x->elements.bytes = types[i].bytes;
             return OPT_OK;
         }
     return opt__malformed(&x->file, "elements of type 0x%02x are unknown", (unsigned)type);
@@ -140,6 +138,7 @@ static opt_status set_type(idx *x, int type)
 
 static opt_status read_header(idx *x)
 {
+    opt__elements *e = &x->elements;
     unsigned char start[4], size[4];
     opt_status s = read_bytes(x, start, sizeof start, "the header");
 
@@ -150,18 +149,20 @@ static opt_status read_header(idx *x)
     s = set_type(x, start[2]);
     if (s)
         return s;
-    x->ndim = start[3];
-    if (x->ndim < 1 || x->ndim > OPT_MAX_DIMS)
-        return opt__malformed(&x->file, "%d dimensions where 1 to 4 can be read", x->ndim);
-    for (int d = 0; d < x->ndim; d++) {
+    e->big_endian = true;
+    e->ndim = start[3];
+    e->start = 4 + 4 * (int64_t)e->ndim;
+    if (e->ndim < 1 || e->ndim > OPT_MAX_DIMS)
+        return opt__malformed(&x->file, "%d dimensions where 1 to 4 can be read", e->ndim);
+    for (int d = 0; d < e->ndim; d++) {
         s = read_bytes(x, size, sizeof size, "the header");
         if (s)
             return s;
-        x->dim[d] = (int64_t)opt__from_big_endian(size, 4);
-        if (x->dim[d] == 0)
+        e->dim[d] = (int64_t)opt__from_big_endian(size, 4);
+        if (e->dim[d] == 0)
             return opt__malformed(&x->file, "the array is empty");
     }
-    return opt__count(OPT_F64, x->ndim, x->dim) < 0
+    return opt__count(OPT_F64, e->ndim, e->dim) < 0
                ? opt__malformed(&x->file, "the size of the array overflows")
                : OPT_OK;
 }
@@ -185,14 +186,14 @@ static opt_status check_compressed(idx *x, int64_t left)
     } while (got > 0);
     if (left > 0)
         return opt__malformed(&x->file, "the file ends within the elements");
-    return decompress_again(x) ? read_bytes(x, buffer, 4 + 4 * (size_t)x->ndim, "the header")
+    return decompress_again(x) ? read_bytes(x, buffer, (size_t)x->elements.start, "the header")
                                : opt__fail(x->file.ctx, OPT_EIO, "%s: cannot be read again", x->file.path);
 }
 
 /* OPT_OK when the file, whose header has been read, holds as many bytes as that says. */
 static opt_status check_size(idx *x)
 {
-    const int64_t want = opt__count(OPT_F64, x->ndim, x->dim) * x->bytes;
+    const int64_t want = opt__count(OPT_F64, x->elements.ndim, x->elements.dim) * x->elements.bytes;
 
     if (x->gz != NULL)
         return check_compressed(x, want);
@@ -202,46 +203,30 @@ static opt_status check_size(idx *x)
                                 (long long)(x->file.size - x->file.at), (long long)want);
 }
 
-static double decode(const idx *x, const unsigned char *p)
+opt_status opt__idx_header(opt__file *f, opt__elements *e)
 {
-    const uint64_t bits = opt__from_big_endian(p, x->bytes);
-    const uint32_t low = (uint32_t)bits;
-    double real;
-    float single;
+    idx x = {.file = *f};
+    opt_status s = read_header(&x);
 
-    if (x->kind == 'u')
-        return (double)bits;
-    if (x->kind == 'i')
-        return bits >> (8 * x->bytes - 1) ? -(double)((UINT64_C(1) << (8 * x->bytes)) - bits) : (double)bits;
-    if (x->bytes == 4) {
-        memcpy(&single, &low, sizeof single);
-        return (double)single;
-    }
-    memcpy(&real, &bits, sizeof real);
-    return real;
+    *e = x.elements;
+    return s ? s : check_size(&x);
 }
 
 static opt_status read_elements(idx *x, opt_tensor *t)
 {
+    const opt__conversion conversion = {
+        .file = &x->file, .elements = &x->elements, .scale = 1, .dtype = t->dtype};
     unsigned char buffer[BUFFER];
-    const int64_t n = opt_tensor_len(t), most = BUFFER / x->bytes;
+    const int64_t n = opt_tensor_len(t), most = BUFFER / x->elements.bytes;
 
     for (int64_t i = 0; i < n; i += most) {
         const int64_t len = n - i < most ? n - i : most;
-        opt_status s = read_bytes(x, buffer, (size_t)(len * x->bytes), "the elements");
+        opt_status s = read_bytes(x, buffer, (size_t)(len * x->elements.bytes), "the elements");
 
+        if (!s)
+            s = opt__convert(&conversion, buffer, i, len, opt__at(t, i));
         if (s)
             return s;
-        for (int64_t k = 0; k < len; k++) {
-            const long long at = i + k;
-            const double element = decode(x, buffer + k * x->bytes);
-
-            opt_set(t, at, element);
-            if (x->kind == 'i' && opt_get(t, at) != element)
-                return opt__malformed(&x->file, "element %lld, %.0f, is not exact in f32", at, element);
-            if (isinf(opt_get(t, at)) && !isinf(element))
-                return opt__malformed(&x->file, "element %lld, %g, is beyond f32", at, element);
-        }
     }
     return OPT_OK;
 }
@@ -259,7 +244,7 @@ static opt_status read_idx(idx *x, opt_dtype dtype, opt_tensor *t)
     if (!s)
         s = check_size(x);
     if (!s)
-        s = opt_tensor_new(x->file.ctx, dtype, x->ndim, x->dim, t);
+        s = opt_tensor_new(x->file.ctx, dtype, x->elements.ndim, x->elements.dim, t);
     return s ? s : read_elements(x, t);
 }
 

@@ -51,8 +51,13 @@ struct opt_mlp {
 };
 
 /* opt_mlp_grad for rows that are a part of a batch of global_rows: sums over these rows divided by
- * global_rows. x->data NULL: no rows. */
-opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, int64_t global_rows,
-                              double *loss);
+ * global_rows, each example's loss times its weight [rows], unless weight->data is NULL. x->data NULL: no
+ * rows. */
+opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y,
+                              const opt_tensor *weight, int64_t global_rows, double *loss);
+
+/* opt_mlp_loss for such a part, and out <- the predictions that opt_mlp_predict makes, in one pass. */
+opt_status opt__mlp_predict_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, int64_t global_rows,
+                                 double *loss, opt_tensor *out);
 
 #endif

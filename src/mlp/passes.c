@@ -239,7 +239,9 @@ static void backward(pass *p)
 typedef struct batch {
     opt_mlp *net;
     const opt_tensor *x, *y;
-    double scale; /* of gradients, or 0: the loss alone is wanted */
+    const double *weight;  /* [rows] of examples, or NULL: 1 */
+    const opt_tensor *out; /* [rows, outputs] for predictions, or NULL */
+    double scale;          /* of gradients, or 0: these are not wanted */
 } batch;
 
 /* The loss of one chunk; its gradient is added to grads, or overwrites them. */
@@ -258,7 +260,10 @@ static double chunk(const batch *b, int64_t number, void *grads, bool add)
 
     forward(&p);
     loss = net->kernels->loss[net->loss](last->out, p.rows, last->a, opt__at(b->y, first * last->out),
-                                         b->scale, learn ? last->dz : NULL);
+                                         b->weight ? b->weight + first : NULL, b->scale,
+                                         learn ? last->dz : NULL);
+    if (b->out != NULL)
+        net->kernels->output[net->loss](last->out, p.rows, last->a, opt__at(b->out, first * last->out));
     if (learn)
         backward(&p);
     return loss;
@@ -315,10 +320,12 @@ static opt_status reserve(opt_mlp *net, int64_t chunks)
     return OPT_OK;
 }
 
-/* The factor that makes a sum of losses over outputs what the loss is: 1, or 1/k for a mean. */
-static double loss_factor(const opt_mlp *net)
+/* What makes a sum of losses over examples and outputs these rows' share of the mean over global_rows. */
+static double share(const opt_mlp *net, int64_t global_rows)
 {
-    return net->loss == OPT_SOFTMAX_CE ? 1 : 1 / (double)net->layer[net->layers - 1].out;
+    const double outputs = net->loss == OPT_SOFTMAX_CE ? 1 : (double)net->layer[net->layers - 1].out;
+
+    return 1 / outputs / (double)global_rows;
 }
 
 /* ---- Public -------------------------------------------------------------------------------------------- */
@@ -349,7 +356,7 @@ opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
 
 opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss)
 {
-    batch b = {net, x, y, 0};
+    batch b = {.net = net, .x = x, .y = y};
     opt_status s;
 
     if (net == NULL)
@@ -359,24 +366,61 @@ opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
         return s;
     if (mean_loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
-    *mean_loss =
-        tree(&b, 0, parts_of(opt__rows(x), OPT__LANE), 0, NULL) * (loss_factor(net) / (double)opt__rows(x));
+    *mean_loss = tree(&b, 0, parts_of(opt__rows(x), OPT__LANE), 0, NULL) * share(net, opt__rows(x));
     return OPT_OK;
 }
 
-opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, int64_t global_rows,
-                              double *loss)
+opt_status opt__mlp_predict_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, int64_t global_rows,
+                                 double *loss, opt_tensor *out)
+{
+    batch b = {.net = net, .x = x, .y = y, .out = out};
+    const bool empty = x->data == NULL;
+    opt_status s = empty ? OPT_OK : check_xy(net, x, y);
+
+    if (!s && !empty)
+        s = check_rows(net, "mlp: out", out, opt__rows(x), net->layer[net->layers - 1].out);
+    if (s)
+        return s;
+    if (!empty && (opt__overlap(x, out) || opt__overlap(y, out)))
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: out overlaps %s", opt__overlap(x, out) ? "x" : "y");
+    if (loss == NULL)
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: loss is NULL");
+    *loss = empty ? 0 : tree(&b, 0, parts_of(opt__rows(x), OPT__LANE), 0, NULL) * share(net, global_rows);
+    return OPT_OK;
+}
+
+static opt_status check_weight(const opt_mlp *net, const opt_tensor *weight, int64_t rows)
+{
+    opt_status s;
+
+    if (weight->data == NULL)
+        return OPT_OK;
+    s = opt__check_tensor(net->ctx, "mlp: weight", weight);
+    if (s)
+        return s;
+    if (weight->ndim != 1 || opt__rows(weight) != rows)
+        return opt__fail(net->ctx, OPT_ESHAPE, "mlp: weight is %s where x has %lld rows",
+                         opt__shape_of(weight).text, (long long)rows);
+    if (weight->dtype != OPT_F64)
+        return opt__fail(net->ctx, OPT_EDTYPE, "mlp: weight is f32, not f64");
+    return OPT_OK;
+}
+
+opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y,
+                              const opt_tensor *weight, int64_t global_rows, double *loss)
 {
     const bool empty = x != NULL && x->data == NULL;
-    batch b = {net, x, y, loss_factor(net) / (double)global_rows};
+    batch b = {.net = net, .x = x, .y = y, .weight = weight->data, .scale = share(net, global_rows)};
     opt_status s = empty ? OPT_OK : check_xy(net, x, y);
     int64_t chunks;
 
+    if (!s && !empty)
+        s = check_weight(net, weight, opt__rows(x));
     if (s)
         return s;
     if (loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
-    if (empty || opt__rows(x) == 0) {
+    if (empty) {
         memset(net->grads, 0, (size_t)net->nvalues * opt__size(net->dtype));
         *loss = 0;
         return OPT_OK;
@@ -394,5 +438,5 @@ opt_status opt_mlp_grad(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
         return OPT_EINVAL;
     if (x == NULL || x->data == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: x %s", x ? "has no data" : "is NULL");
-    return opt__mlp_grad_part(net, x, y, x->ndim > 0 ? opt__rows(x) : 1, mean_loss);
+    return opt__mlp_grad_part(net, x, y, &(opt_tensor){0}, x->ndim > 0 ? opt__rows(x) : 1, mean_loss);
 }

@@ -278,9 +278,29 @@ opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyp
     return OPT_OK;
 }
 
+opt_status opt__optim_reserve_best(opt_optim *o)
+{
+    opt_status s = OPT_OK;
+
+    if (o->best.value == NULL)
+        o->best.value = opt__alloc(o->ctx, o->nparams, sizeof *o->best.value);
+    if (o->best.value == NULL)
+        return opt__no_memory(o->ctx, o->method.name);
+    for (int p = 0; !s && p < o->nparams; p++) {
+        const opt_tensor *w = &o->params[p].value;
+
+        if (o->best.value[p].data == NULL)
+            s = opt_tensor_new(o->ctx, w->dtype, w->ndim, w->dim, &o->best.value[p]);
+    }
+    return s;
+}
+
 void opt_optim_free(opt_optim *o)
 {
     if (o != NULL) {
+        for (int p = 0; o->best.value != NULL && p < o->nparams; p++)
+            opt_tensor_free(o->ctx, &o->best.value[p]);
+        opt__free(o->ctx, o->best.value);
         for (int s = 0; s < OPT_MAX_SLOTS; s++)
             opt__free(o->ctx, o->slot_memory[s]);
         opt__free(o->ctx, o->sums);

@@ -53,7 +53,18 @@ struct opt_optim {
     int64_t t;      /* steps done */
     double last_lr; /* of the last step, as is the next */
     double grad_norm;
+
+    /* The weights of the epoch with the lowest loss, kept by opt_train when it is asked to. */
+    struct {
+        opt_tensor *value; /* [nparams]; NULL until there is room for them */
+        double loss;
+        int64_t epoch; /* 0: none yet */
+        bool kept;     /* value holds them */
+    } best;
 };
+
+/* Makes room for the best weights, unless there is; OPT_ENOMEM. */
+opt_status opt__optim_reserve_best(opt_optim *o);
 
 /* Elements of a run that an update gets at a time. */
 static inline int64_t opt__chunk(const opt_optim *o, const opt__run *r)

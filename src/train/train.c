@@ -11,10 +11,11 @@
 #include <opt/train.h>
 
 #include "batch/batches.h"
-#include "mlp/mlp.h"
 #include "optim/optim.h"
-#include "optim/params.h"
 #include "tensor/tensor.h"
+#include "train/evaluate.h"
+#include "train/log.h"
+#include "train/options.h"
 
 typedef struct loop {
     opt_ctx *ctx;
@@ -22,19 +23,14 @@ typedef struct loop {
     opt_optim *optim;
     opt_batches *batches;
     const opt_train_opts *opts;
-    struct timespec start;
+    opt__evaluator validation; /* zeroed: there is none */
+    opt__log log;
+    double *weight; /* room for those of a part's examples; NULL: they have none */
+    struct timespec start, saved_at;
+    int64_t since; /* epochs that patience does not count: up to the best, or those done before the call */
+    bool saved;    /* a checkpoint holds just what there is */
     bool stopped;
 } loop;
-
-static opt_status mlp_grad(void *self, const opt_batch *part, double *loss)
-{
-    return opt__mlp_grad_part(self, &part->x, &part->y, part->global_rows, loss);
-}
-
-opt_model opt_mlp_model(opt_mlp *net)
-{
-    return (opt_model){.self = net, .params = opt_mlp_params(net), .grad = net ? mlp_grad : NULL};
-}
 
 static double seconds_since(const struct timespec *start)
 {
@@ -44,32 +40,7 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
 }
 
-static opt_status check_arguments(opt_ctx *ctx, const opt_model *model, const opt_optim *optim,
-                                  const opt_batches *batches, const opt_train_opts *opts)
-{
-    opt_status s;
-
-    if (model == NULL || optim == NULL || batches == NULL || opts == NULL)
-        return opt__fail(ctx, OPT_EINVAL, "train: %s is NULL",
-                         !model     ? "model"
-                         : !optim   ? "optim"
-                         : !batches ? "batches"
-                                    : "opts");
-    if (model->grad == NULL)
-        return opt__fail(ctx, OPT_EINVAL, "train: the model has no grad");
-    if (opts->epochs < 1)
-        return opt__fail(ctx, OPT_EINVAL, "train: epochs = %lld is below 1", (long long)opts->epochs);
-    s = opt__check_params(ctx, "train", model->params);
-    if (s)
-        return s;
-    if (!opt__optim_updates(optim, ctx, model->params))
-        return opt__fail(
-            ctx, OPT_EINVAL,
-            "train: the optimizer was made for other parameters than the model's, or by another context");
-    if (batches->ctx != ctx)
-        return opt__fail(ctx, OPT_EINVAL, "train: the batches were made by another context");
-    return OPT_OK;
-}
+/* ---- A step -------------------------------------------------------------------------------------------- */
 
 /* Message for a tensor that is not finite; returns false when it is. */
 static bool blame(const loop *l, const char *what, const char *name, const opt_tensor *t)
@@ -100,6 +71,18 @@ static opt_status nonfinite_loss(const loop *l, const opt_batch *part, double lo
                      opt__shown(loss));
 }
 
+/* Gives each of the part's examples its class's weight. */
+static void weigh(const loop *l, opt_batch *part)
+{
+    const int64_t rows = part->x.data ? opt__rows(&part->x) : 0;
+
+    if (l->weight == NULL || rows == 0)
+        return;
+    for (int64_t i = 0; i < rows; i++)
+        l->weight[i] = l->opts->class_weight[opt__class_of(&part->y, i)];
+    part->weight = opt_tensor_view(OPT_F64, l->weight, 1, &rows);
+}
+
 /* Gradient and step for one part of a batch; *loss <- the mean over the whole batch. */
 static opt_status learn(loop *l, const opt_batch *part, double *loss)
 {
@@ -115,29 +98,162 @@ static opt_status learn(loop *l, const opt_batch *part, double *loss)
     return s;
 }
 
-/* Calls a callback, if there is one, and takes note when it says stop. */
-static opt_status report(loop *l, opt_progress_fn callback, const char *which)
+/* ---- The best epoch ------------------------------------------------------------------------------------ */
+
+static bool tracks_best(const loop *l)
 {
+    return l->opts->patience > 0 || l->opts->keep_best;
+}
+
+/* Makes room for the best weights. A best epoch known from before, when weights were not kept, does not count
+ * any more: there would be none to put back. */
+static opt_status reserve_best(loop *l)
+{
+    opt_optim *o = l->optim;
+    opt_status s = opt__optim_reserve_best(o);
+
+    if (s)
+        return opt__fail(l->ctx, s, "train: the best weights: %s", l->ctx->message);
+    if (o->best.epoch > 0 && !o->best.kept) {
+        o->best.epoch = 0;
+        l->since = l->batches->completed;
+    }
+    return OPT_OK;
+}
+
+/* Takes note of the epoch that has ended, if it is the best. */
+static void note_best(loop *l, double loss)
+{
+    opt_optim *o = l->optim;
+
+    if (!tracks_best(l) || !isfinite(loss) ||
+        (o->best.epoch > 0 && !(loss < o->best.loss - l->opts->min_gain)))
+        return;
+    o->best.loss = loss;
+    o->best.epoch = l->since = l->batches->epoch;
+    o->best.kept = l->opts->keep_best;
+    for (int p = 0; o->best.kept && p < o->nparams; p++)
+        opt_tensor_copy(l->ctx, &o->params[p].value, &o->best.value[p]);
+}
+
+static void put_back_best(const loop *l)
+{
+    opt_optim *o = l->optim;
+
+    for (int p = 0; l->opts->keep_best && o->best.kept && p < o->nparams; p++)
+        opt_tensor_copy(l->ctx, &o->best.value[p], &o->params[p].value);
+}
+
+/* Whether all epochs are done or patience is at an end. */
+static bool over(const loop *l)
+{
+    const int64_t completed = l->batches->completed;
+
+    return completed >= l->opts->epochs ||
+           (l->opts->patience > 0 && completed - l->since >= l->opts->patience);
+}
+
+/* ---- Reports ------------------------------------------------------------------------------------------- */
+
+static opt_progress progress_of(const loop *l, const opt_evaluation *validation)
+{
+    const bool best = tracks_best(l) && l->optim->best.epoch > 0;
     const opt_batches *b = l->batches;
+
+    return (opt_progress){.epoch = b->epoch,
+                          .epochs = l->opts->epochs,
+                          .step = opt_optim_steps(l->optim),
+                          .loss = b->loss_sum / (double)b->loss_rows,
+                          .last_loss = b->last_loss,
+                          .lr = opt__optim_last_lr(l->optim),
+                          .grad_norm = opt__optim_grad_norm(l->optim),
+                          .seconds = seconds_since(&l->start),
+                          .val_loss = validation->loss,
+                          .val_accuracy = validation->accuracy,
+                          .best_loss = best ? l->optim->best.loss : (double)NAN,
+                          .best_epoch = best ? l->optim->best.epoch : 0};
+}
+
+static const opt_evaluation untried = {.loss = (double)NAN, .accuracy = (double)NAN};
+
+/* Calls a callback, if there is one, and takes note when it says stop. */
+static opt_status report(loop *l, opt_progress_fn callback, const char *which, const opt_progress *p)
+{
     opt_status s;
 
     if (callback == NULL)
         return OPT_OK;
-    s = callback(&(opt_progress){.epoch = b->epoch,
-                                 .epochs = l->opts->epochs,
-                                 .step = opt_optim_steps(l->optim),
-                                 .loss = b->loss_sum / (double)b->loss_rows,
-                                 .last_loss = b->last_loss,
-                                 .lr = opt__optim_last_lr(l->optim),
-                                 .grad_norm = opt__optim_grad_norm(l->optim),
-                                 .seconds = seconds_since(&l->start),
-                                 .val_loss = (double)NAN},
-                 l->opts->ud);
+    s = callback(p, l->opts->ud);
     l->stopped = s == OPT_STOP;
     if (s && !l->stopped)
-        return opt__fail(l->ctx, s, "train: %s ended training in epoch %lld: %s", which, (long long)b->epoch,
+        return opt__fail(l->ctx, s, "train: %s ended training in epoch %lld: %s", which, (long long)p->epoch,
                          opt_strerror(s));
     return OPT_OK;
+}
+
+static opt_status save(loop *l)
+{
+    opt_status s = OPT_OK;
+
+    if (l->opts->checkpoint == NULL || l->saved || l->ctx->comm.rank > 0)
+        return OPT_OK;
+    s = opt_save(l->ctx, l->opts->checkpoint, l->model->params, l->optim, l->batches);
+    if (s)
+        return opt__fail(l->ctx, s, "train: the checkpoint: %s", l->ctx->message);
+    l->saved = true;
+    timespec_get(&l->saved_at, TIME_UTC);
+    return OPT_OK;
+}
+
+/* ---- The loop ------------------------------------------------------------------------------------------ */
+
+/* What an epoch ends with. When it cannot be tried or written down, it has not ended: the next call does so
+ * then, before it goes on. */
+static opt_status end_epoch(loop *l)
+{
+    const bool by_time_only = l->opts->checkpoint_every == 0 && l->opts->checkpoint_seconds > 0;
+    const int64_t every = l->opts->checkpoint_every > 0 ? l->opts->checkpoint_every : 1;
+    opt_evaluation validation = untried;
+    opt_batches *b = l->batches;
+    opt_progress p;
+    opt_status s = OPT_OK;
+
+    l->saved = false;
+    if (l->validation.ctx != NULL)
+        s = opt__evaluate(&l->validation, b->epoch, &validation);
+    if (s) {
+        b->completed = b->epoch - 1;
+        return opt__fail(l->ctx, s, "train: validation after epoch %lld: %s", (long long)b->epoch,
+                         l->ctx->message);
+    }
+    note_best(l, l->validation.ctx ? validation.loss : b->loss_sum / (double)b->loss_rows);
+    p = progress_of(l, &validation);
+    s = opt__log_add(&l->log, &p);
+    if (s) {
+        b->completed = b->epoch - 1;
+        return opt__fail(l->ctx, s, "train: the log after epoch %lld: %s", (long long)b->epoch,
+                         l->ctx->message);
+    }
+    s = report(l, l->opts->on_epoch, "on_epoch", &p);
+    if (!s && !by_time_only && b->epoch % every == 0)
+        s = save(l);
+    return s;
+}
+
+/* What follows a step. */
+static opt_status end_step(loop *l)
+{
+    opt_status s = OPT_OK;
+
+    l->saved = false;
+    if (l->opts->on_step != NULL) {
+        const opt_progress p = progress_of(l, &untried);
+
+        s = report(l, l->opts->on_step, "on_step", &p);
+    }
+    if (!s && l->opts->checkpoint_seconds > 0 && seconds_since(&l->saved_at) >= l->opts->checkpoint_seconds)
+        s = save(l);
+    return s;
 }
 
 /* The rest of the epoch that has been begun. */
@@ -150,10 +266,11 @@ static opt_status run_epoch(loop *l)
         opt_status s = opt_batches_next(b, &part);
 
         if (s == OPT_END)
-            return report(l, l->opts->on_epoch, "on_epoch");
+            return end_epoch(l);
         if (s)
             return s;
         l->ctx->message[0] = '\0'; /* a model of the caller's may fail without leaving one */
+        weigh(l, &part);
         s = learn(l, &part, &loss);
         if (s) {
             b->next = part.index; /* not learnt: to be handed out again */
@@ -164,27 +281,97 @@ static opt_status run_epoch(loop *l)
         b->last_loss = loss;
         b->loss_sum += loss * (double)part.global_rows;
         b->loss_rows += part.global_rows;
-        s = report(l, l->opts->on_step, "on_step");
+        s = end_step(l);
         if (s)
             return s;
     }
     return OPT_OK;
 }
 
+/* Until all is over or a callback says stop. */
+static opt_status run(loop *l)
+{
+    opt_batches *b = l->batches;
+    opt_status s = OPT_OK;
+
+    while (!s && !l->stopped && !over(l)) {
+        if (b->epoch == b->completed)
+            s = opt_batches_begin(b, b->completed + 1);
+        if (!s)
+            s = run_epoch(l);
+    }
+    if (!s)
+        s = save(l);
+    if (!s && !l->stopped)
+        put_back_best(l);
+    return s;
+}
+
+/* ---- Before and after ---------------------------------------------------------------------------------- */
+
+static opt_status prepare_validation(loop *l)
+{
+    const opt_source *given = l->opts->validation, *learnt = &l->batches->source;
+    opt_status s = opt__evaluator_new(l->ctx, l->model, given, false, &l->validation);
+
+    if (s)
+        return opt__fail(l->ctx, s, "train: validation: %s", l->ctx->message);
+    if (given->x_cols != learnt->x_cols || given->y_cols != learnt->y_cols)
+        return opt__fail(l->ctx, OPT_ESHAPE,
+                         "train: validation: x and y have %lld and %lld columns, the batches %lld and %lld",
+                         (long long)given->x_cols, (long long)given->y_cols, (long long)learnt->x_cols,
+                         (long long)learnt->y_cols);
+    if (given->dtype != learnt->dtype)
+        return opt__fail(l->ctx, OPT_EDTYPE, "train: validation is %s where the batches are %s",
+                         opt__dtype_name(given->dtype), opt__dtype_name(learnt->dtype));
+    return OPT_OK;
+}
+
+/* Takes all memory and opens the log. The best epoch's place comes last, as it outlives this call. */
+static opt_status prepare(loop *l)
+{
+    const opt_train_opts *o = l->opts;
+    opt_status s = OPT_OK;
+
+    if (o->validation != NULL)
+        s = prepare_validation(l);
+    if (!s && o->class_weight != NULL) {
+        l->weight = opt__alloc(l->ctx, opt__rows(&l->batches->x), sizeof *l->weight);
+        if (l->weight == NULL)
+            s = opt__no_memory(l->ctx, "train");
+    }
+    if (!s && o->log != NULL && l->ctx->comm.rank == 0) {
+        s = opt__log_open(l->ctx, o->log, &l->log);
+        if (s)
+            opt__fail(l->ctx, s, "train: the log: %s", l->ctx->message);
+    }
+    if (!s && o->keep_best)
+        s = reserve_best(l);
+    return s;
+}
+
 opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt_batches *batches,
                      const opt_train_opts *opts)
 {
-    loop l = {ctx, model, optim, batches, opts, {0}, false};
+    loop l = {.ctx = ctx, .model = model, .optim = optim, .batches = batches, .opts = opts};
     opt_status s = opt__enter(ctx);
 
     if (!s)
-        s = check_arguments(ctx, model, optim, batches, opts);
+        s = opt__check_training(ctx, model, optim, batches, opts);
+    if (s)
+        return s;
     timespec_get(&l.start, TIME_UTC);
-    while (!s && !l.stopped && batches->completed < opts->epochs) {
-        if (batches->epoch == batches->completed)
-            s = opt_batches_begin(batches, batches->completed + 1);
-        if (!s)
-            s = run_epoch(&l);
+    l.saved_at = l.start;
+    l.since = optim->best.epoch > 0 ? optim->best.epoch : batches->completed;
+    if (over(&l)) {
+        put_back_best(&l);
+        return OPT_OK;
     }
+    s = prepare(&l);
+    if (!s)
+        s = run(&l);
+    opt__log_close(&l.log);
+    opt__free(ctx, l.weight);
+    opt__evaluator_free(&l.validation);
     return s;
 }

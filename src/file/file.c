@@ -4,10 +4,12 @@
  */
 #define _POSIX_C_SOURCE 200809L /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
-#include "data/file.h"
+#include "file/file.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,4 +78,61 @@ uint64_t opt__from_big_endian(const unsigned char *p, int bytes)
     for (int i = 0; i < bytes; i++)
         x = x << 8 | p[i];
     return x;
+}
+
+/* In these four loops compilers see, where the lowest byte comes first in memory too, that it is a copy. */
+
+void opt__f32_to_bytes(int64_t n, const float *x, unsigned char *p)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, x + i, sizeof bits);
+        for (int k = 0; k < 4; k++)
+            p[4 * i + k] = (unsigned char)(bits >> (8 * k));
+    }
+}
+
+void opt__f64_to_bytes(int64_t n, const double *x, unsigned char *p)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bits;
+
+        memcpy(&bits, x + i, sizeof bits);
+        for (int k = 0; k < 8; k++)
+            p[8 * i + k] = (unsigned char)(bits >> (8 * k));
+    }
+}
+
+void opt__f32_from_bytes(int64_t n, const unsigned char *p, float *x)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = 0;
+
+        for (int k = 0; k < 4; k++)
+            bits |= (uint32_t)p[4 * i + k] << (8 * k);
+        memcpy(x + i, &bits, sizeof bits);
+    }
+}
+
+void opt__f64_from_bytes(int64_t n, const unsigned char *p, double *x)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bits = 0;
+
+        for (int k = 0; k < 8; k++)
+            bits |= (uint64_t)p[8 * i + k] << (8 * k);
+        memcpy(x + i, &bits, sizeof bits);
+    }
+}
+
+/* Sign, 5 bits of exponent, 10 of mantissa. */
+double opt__from_half(uint32_t bits)
+{
+    const int exponent = (int)(bits >> 10 & 31), mantissa = (int)(bits & 1023);
+    const double magnitude = exponent == 31  ? (mantissa ? (double)NAN : HUGE_VAL)
+                             : exponent == 0 ? ldexp(mantissa, -24)
+                                             : ldexp(mantissa + 1024, exponent - 25);
+
+    return bits >> 15 ? -magnitude : magnitude;
 }

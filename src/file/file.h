@@ -4,8 +4,8 @@
  * reads without end, and their size is known, so that no one need believe what a header says of it. Messages
  * begin with the path.
  */
-#ifndef OPT_DATA_FILE_H
-#define OPT_DATA_FILE_H
+#ifndef OPT_FILE_FILE_H
+#define OPT_FILE_FILE_H
 
 #include <stdio.h>
 
@@ -31,5 +31,14 @@ opt_status opt__malformed(const opt__file *f, const char *format, ...) OPT__PRIN
 /* Bytes as a number, the lowest first, or the highest first. */
 uint64_t opt__from_little_endian(const unsigned char *p, int bytes);
 uint64_t opt__from_big_endian(const unsigned char *p, int bytes);
+
+/* n numbers to and from their bytes, the lowest of each first; bit by bit. */
+void opt__f32_to_bytes(int64_t n, const float *x, unsigned char *p);
+void opt__f64_to_bytes(int64_t n, const double *x, unsigned char *p);
+void opt__f32_from_bytes(int64_t n, const unsigned char *p, float *x);
+void opt__f64_from_bytes(int64_t n, const unsigned char *p, double *x);
+
+/* A half-precision number (IEEE 754 binary16), from its bits. */
+double opt__from_half(uint32_t bits);
 
 #endif

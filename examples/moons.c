@@ -35,26 +35,6 @@ typedef struct settings {
 
 /* ---- The command line ---------------------------------------------------------------------------------- */
 
-/* "2,5,2,1" */
-static void parse_layers(const char *text, int64_t *size)
-{
-    int n = 0;
-    for (const char *at = text;; at++) {
-        char *end;
-        long long x = *at >= '0' && *at <= '9' ? strtoll(at, &end, 10) : 0;
-        if (x < 1 || x > INT32_MAX || (*end != ',' && *end != '\0'))
-            cli_fail(BAD_USAGE, "--layers: '%s' is not a list of sizes such as 2,5,2,1", text);
-        if (n == OPT_MLP_MAX_SIZES)
-            cli_fail(BAD_USAGE, "--layers: '%s' has more than %d sizes", text, OPT_MLP_MAX_SIZES);
-        size[n++] = x;
-        at = end;
-        if (*at == '\0')
-            break;
-    }
-    if (n < 2 || size[0] != 2 || size[n - 1] != 1)
-        cli_fail(BAD_USAGE, "--layers: '%s' does not start with 2, the coordinates, and end with 1", text);
-}
-
 static void check_settings(settings *s)
 {
     if (s->epochs < 1 || s->epochs > MAX_EPOCHS)
@@ -70,7 +50,10 @@ static void check_settings(settings *s)
         cli_fail(BAD_USAGE, "--noise: %g is below 0", s->noise);
     s->net.dtype = strcmp(s->dtype, "f32") == 0 ? OPT_F32 : OPT_F64;
     s->net.seed = s->seed;
-    parse_layers(s->layers, s->net.size);
+    int n = cli_layers(s->layers, s->net.size);
+    if (s->net.size[0] != 2 || s->net.size[n - 1] != 1)
+        cli_fail(BAD_USAGE, "--layers: '%s' does not start with 2, the coordinates, and end with 1",
+                 s->layers);
 }
 
 static settings parse_settings(int argc, char **argv)

@@ -202,6 +202,26 @@ static void set_value(const cli_option *o, const char *text)
     }
 }
 
+int cli_layers(const char *text, int64_t *size)
+{
+    int n = 0;
+    for (const char *at = text;; at++) {
+        char *end;
+        long long x = *at >= '0' && *at <= '9' ? strtoll(at, &end, 10) : 0;
+        if (x < 1 || x > INT32_MAX || (*end != ',' && *end != '\0'))
+            cli_fail(EXIT_USAGE, "--layers: '%s' is not a list of sizes such as 2,5,2,1", text);
+        if (n == OPT_MLP_MAX_SIZES)
+            cli_fail(EXIT_USAGE, "--layers: '%s' has more than %d sizes", text, OPT_MLP_MAX_SIZES);
+        size[n++] = x;
+        at = end;
+        if (*at == '\0')
+            break;
+    }
+    if (n < 2)
+        cli_fail(EXIT_USAGE, "--layers: '%s' has one size only", text);
+    return n;
+}
+
 /* ---- The command line ---------------------------------------------------------------------------------- */
 
 /* The option whose name is text[0..n), or NULL. */

@@ -39,6 +39,10 @@ __attribute__((__format__(__printf__, 2, 3)))
 _Noreturn void
 cli_fail(int exit_status, const char *format, ...);
 
+/* "2,5,2,1", the value of --layers, into size[OPT_MLP_MAX_SIZES], which is zeroed; returns how many there
+ * are, 2 at least. */
+int cli_layers(const char *text, int64_t *size);
+
 /* A context as --threads and --isa say; after cli_parse. */
 opt_ctx *cli_context(void);
 

@@ -69,6 +69,10 @@ done
 if grep -rIlF -e "$source" -e "$build" -e "$work" -e opt_flags -e opt_kernels "$work/moved"; then
     fail "files above name folders or targets of the build"
 fi
+case $(from_cache OPT_AWK) in
+/*) find "$work/moved" -path '*/man3/opt_adam.3' | grep -q . || fail "no manual pages were installed" ;;
+*) echo "manual pages: skipped, no awk was found" ;;
+esac
 pc=$(find "$work/moved" -name opt.pc)
 libraries=${pc%/*/*}
 export LD_LIBRARY_PATH="$libraries" # for a shared one

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "problem.h"
 
+#include <math.h>
 #include <string.h>
 
 static void fill_normal(opt_rng *rng, opt_tensor *t)
@@ -124,9 +125,20 @@ static opt_status on_epoch(const opt_progress *p, void *ud)
 
 opt_status job_train(job *j, int64_t epochs, trace *t)
 {
-    const opt_train_opts opts = {.epochs = epochs, .on_epoch = on_epoch, .on_step = on_step, .ud = t};
+    return job_train_with(j, (opt_train_opts){.epochs = epochs}, t);
+}
 
+opt_status job_train_with(job *j, opt_train_opts opts, trace *t)
+{
+    opts.on_epoch = on_epoch;
+    opts.on_step = on_step;
+    opts.ud = t;
     return opt_train(j->p.ctx, &j->model, j->optim, j->batches, &opts);
+}
+
+static bool same_number(double x, double y)
+{
+    return x == y || (isnan(x) && isnan(y));
 }
 
 bool same_trace(const trace *a, const trace *b)
@@ -136,8 +148,11 @@ bool same_trace(const trace *a, const trace *b)
     for (int i = 0; same && i < a->n; i++) {
         const opt_progress *x = &a->at[i], *y = &b->at[i];
 
-        same = x->epoch == y->epoch && x->epochs == y->epochs && x->step == y->step && x->loss == y->loss &&
-               x->last_loss == y->last_loss && x->lr == y->lr && x->grad_norm == y->grad_norm;
+        same = x->epoch == y->epoch && x->epochs == y->epochs && x->step == y->step &&
+               same_number(x->loss, y->loss) && same_number(x->last_loss, y->last_loss) &&
+               same_number(x->lr, y->lr) && same_number(x->grad_norm, y->grad_norm) &&
+               same_number(x->val_loss, y->val_loss) && same_number(x->val_accuracy, y->val_accuracy) &&
+               same_number(x->best_loss, y->best_loss) && x->best_epoch == y->best_epoch;
     }
     return same;
 }

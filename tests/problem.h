@@ -52,7 +52,10 @@ typedef struct trace {
 /* opt_train with callbacks that add to *t. */
 opt_status job_train(job *j, int64_t epochs, trace *t);
 
-/* The same calls, to the last bit but for the clock. */
+/* The same with more options. */
+opt_status job_train_with(job *j, opt_train_opts opts, trace *t);
+
+/* The same calls, to the last bit, NaN for NaN, but for the clock. */
 bool same_trace(const trace *a, const trace *b);
 
 /* [rows, cols] of these values; to be freed with opt_tensor_free. */

@@ -22,7 +22,7 @@ n=0
 for program in "$work"/*.c; do
     base=${program%.c}
     "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -Wno-misleading-indentation -o "$base" "$program" "$@"
-    "$base" >"$base.out"
+    (cd "$work" && "$base") >"$base.out"
     diff -u "$base.txt" "$base.out"
     n=$((n + 1))
 done

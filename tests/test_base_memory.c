@@ -218,7 +218,7 @@ static bool check_allocation(opt_status (*make)(opt_ctx *ctx, made *m), long n, 
         assert_memory_equal(&m, &before, sizeof m);
         assert_int_equal(c.live, 1); /* the context */
         assert_true(file_is_old());
-        assert_null(fopen(FILE_NAME ".tmp0", "rb"));
+        assert_null(fopen(FILE_NAME ".opt-tmp0", "rb"));
     }
     opt_batches_free(m.batches);
     opt_tensor_free(ctx, &m.t);

@@ -63,6 +63,7 @@ static int64_t run_epoch(numbered *f, int64_t epoch, int64_t rows, int64_t size,
     while ((s = opt_batches_next(f->batches, &b)) == OPT_OK) {
         const int64_t n = rows - seen < size ? rows - seen : size;
 
+        assert_int_equal(opt_batches_completed(f->batches), epoch - 1);
         assert_int_equal(b.index, index++);
         assert_int_equal(b.global_rows, n);
         assert_matrix(&b.x, f->table.x.dtype, n, 2);
@@ -76,6 +77,7 @@ static int64_t run_epoch(numbered *f, int64_t epoch, int64_t rows, int64_t size,
     }
     assert_int_equal(s, OPT_END);
     assert_int_equal(index, opt_batches_count(f->batches));
+    assert_int_equal(opt_batches_completed(f->batches), epoch);
     return seen;
 }
 

@@ -167,7 +167,7 @@ static void check_round_trip(opt_ctx *ctx, const opt_tensor *t)
     opt_tensor back = {0};
 
     assert_ok(ctx, opt_write_npy(ctx, FILE_NAME, t));
-    assert_null(fopen(FILE_NAME ".tmp0", "rb"));
+    assert_null(fopen(FILE_NAME ".opt-tmp0", "rb"));
     assert_ok(ctx, opt_read_npy(ctx, FILE_NAME, &back));
     assert_int_equal(back.dtype, t->dtype);
     assert_int_equal(back.ndim, t->ndim);
@@ -321,7 +321,7 @@ static void a_full_disk_leaves_what_was_there(void **state)
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
         assert_int_equal(slurp(FILE_NAME, left, sizeof left), 1);
         assert_int_equal(left[0], 'x');
-        assert_int_not_equal(remove(FILE_NAME ".tmp0"), 0); /* the library has */
+        assert_int_not_equal(remove(FILE_NAME ".opt-tmp0"), 0); /* the library has */
     }
     remove(FILE_NAME);
     opt_ctx_free(ctx);
@@ -433,6 +433,6 @@ int main(void)
     };
 
     remove(FILE_NAME);
-    remove(FILE_NAME ".tmp0");
+    remove(FILE_NAME ".opt-tmp0");
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
 }

@@ -110,8 +110,8 @@ static void lines_end_in_crlf_or_lf(void **state)
     check("1,2\r\n3,4\r\n5,6\r\n", NULL, 3, 2, one_to_six);
     check("1,2\r\n3,4\n5,6\r\n", NULL, 3, 2, one_to_six);
     check("\"1\",\"2\"\r\n\"3\",4\r\n5,\"6\"\r\n", NULL, 3, 2, one_to_six);
-    check_refused("1,2\r3,4\r", NULL, OPT_EFORMAT, "line 1, field 2: \"2\r3\" is not a number");
-    check_refused("1\r", NULL, OPT_EFORMAT, "line 1, field 1: \"1\r\" is not a number");
+    check_refused("1,2\r3,4\r", NULL, OPT_EFORMAT, "line 1, field 2: \"2?3\" is not a number");
+    check_refused("1\r", NULL, OPT_EFORMAT, "line 1, field 1: \"1?\" is not a number");
     check_refused("\"1\"\r2\n", NULL, OPT_EFORMAT, "line 1, field 1: there is something between closing");
 }
 
@@ -310,7 +310,7 @@ static void lines_and_fields_are_named(void **state)
     check_refused("1,\"a\nb\r\nc\",x\n", &o, OPT_EFORMAT, "line 3, field 3: \"x\"");
     check_refused("1,\"\n\n\"\"\n\",2\r\n3,4,x\r\n", &o, OPT_EFORMAT, "line 5, field 3: \"x\"");
     check_refused("1,\"\n\",2\n\nx,4,5\n", &o, OPT_EFORMAT, "line 4, field 1: \"x\"");
-    check_refused("1,2,3\n4,5,\"\nx\"\n", &o, OPT_EFORMAT, "line 2, field 3: \"\nx\"");
+    check_refused("1,2,3\n4,5,\"\nx\"\n", &o, OPT_EFORMAT, "line 2, field 3: \"?x\"");
     check_refused("1,\"\n\",3\n4,5\n", &o, OPT_EFORMAT,
                   "line 3, field 2: there are fewer fields than in the");
     check_refused("1,2,3\n\n4,5,6,7\n", &o, OPT_EFORMAT,

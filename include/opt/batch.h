@@ -75,6 +75,9 @@ opt_status opt_batches_next(opt_batches *b, opt_batch *out);
 /* Batches an epoch. */
 int64_t opt_batches_count(const opt_batches *b);
 
+/* The last epoch that has been handed out to its end, 0 before the first: how far training has come. */
+int64_t opt_batches_completed(const opt_batches *b);
+
 #ifdef __cplusplus
 }
 #endif

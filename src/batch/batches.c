@@ -111,6 +111,11 @@ int64_t opt_batches_count(const opt_batches *b)
     return b == NULL || b->opts.drop_last || b->source.rows % b->opts.size == 0 ? whole : whole + 1;
 }
 
+int64_t opt_batches_completed(const opt_batches *b)
+{
+    return b ? b->completed : 0;
+}
+
 int64_t opt__batch_rows(const opt_batches *b, int64_t index)
 {
     const int64_t left = b->source.rows - index * b->opts.size;

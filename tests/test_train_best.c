@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The best epoch, patience and what is put back, by a model that follows a script.
+ */
+#include "problem.h"
+
+#include <math.h>
+
+static const double nan_ = (double)NAN;
+
+enum { STEPS = 2, MOST = 12 }; /* steps an epoch; epochs */
+
+/* Its one weight counts the steps, so that it tells which epoch it is of. The n-th loss on the validation
+ * data is the script's n-th, and so, if finite, is the training loss of the n-th epoch. */
+typedef struct script {
+    opt_ctx *ctx;
+    double w, grad;
+    opt_param param;
+    opt_table table; /* two rows */
+    opt_source source;
+    opt_model model;
+    opt_optim *optim;
+    opt_batches *batches;
+    double loss[MOST];
+    int tried, steps;
+    trace t;
+} script;
+
+static opt_status script_grad(void *self, const opt_batch *part, double *loss)
+{
+    script *s = self;
+
+    s->grad = -1;
+    (void)part;
+    *loss = s->loss[s->steps++ / STEPS];
+    *loss = isfinite(*loss) ? *loss : 1;
+    return OPT_OK;
+}
+
+static opt_status script_predict(void *self, const opt_batch *part, double *loss, opt_tensor *out)
+{
+    script *s = self;
+
+    (void)part, (void)out;
+    *loss = s->loss[s->tried++];
+    return OPT_OK;
+}
+
+static void script_new(script *s, opt_ctx *ctx, int n, const double *losses)
+{
+    *s = (script){.ctx = ctx};
+    for (int i = 0; i < MOST; i++)
+        s->loss[i] = losses[i < n ? i : n - 1];
+    s->param = (opt_param){.name = "w",
+                           .value = opt_tensor_view(OPT_F64, &s->w, 0, NULL),
+                           .grad = opt_tensor_view(OPT_F64, &s->grad, 0, NULL)};
+    s->table = (opt_table){matrix(ctx, OPT_F64, STEPS, 1, (double[STEPS]){0}),
+                           matrix(ctx, OPT_F64, STEPS, 1, (double[STEPS]){0})};
+    s->source = opt_source_table(&s->table);
+    s->model =
+        (opt_model){.self = s, .params = {&s->param, 1}, .grad = script_grad, .predict = script_predict};
+    assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &(opt_optim_opts){.lr = 1}, s->model.params, &s->optim));
+    assert_ok(ctx, opt_batches_new(ctx, &s->source, &(opt_batches_opts){.size = 1}, &s->batches));
+}
+
+static void script_free(script *s)
+{
+    opt_batches_free(s->batches);
+    opt_optim_free(s->optim);
+    opt_tensor_free(s->ctx, &s->table.x);
+    opt_tensor_free(s->ctx, &s->table.y);
+}
+
+static opt_status note(const opt_progress *p, void *ud)
+{
+    trace *t = ud;
+
+    t->at[t->n++] = *p;
+    return p->epoch == t->epoch ? t->answer : OPT_OK;
+}
+
+static opt_status script_run(script *s, opt_train_opts opts)
+{
+    opts.on_epoch = note;
+    opts.ud = &s->t;
+    opts.epochs = opts.epochs ? opts.epochs : MOST;
+    return opt_train(s->ctx, &s->model, s->optim, s->batches, &opts);
+}
+
+/* Runs a script of n losses and fails unless that takes so many epochs and leaves the weight of `weight`. */
+static void check_run(opt_ctx *ctx, int n, const double *losses, bool with_validation, opt_train_opts opts,
+                      int epochs, int weight)
+{
+    script s;
+
+    script_new(&s, ctx, n, losses);
+    opts.validation = with_validation ? &s.source : NULL;
+    assert_ok(ctx, script_run(&s, opts));
+    assert_int_equal(s.t.n, epochs);
+    assert_int_equal(opt_batches_completed(s.batches), epochs);
+    assert_close(s.w, STEPS * weight, 0);
+    assert_int_equal(s.tried, with_validation ? epochs : 0);
+    script_free(&s);
+}
+
+/* ---- The best epoch and patience ----------------------------------------------------------------------- */
+
+static void training_ends_when_patience_does(void **state)
+{
+    const double losses[] = {5, 4, 3, 3.5, 3, 3.1, 2, 2.5};
+
+    for (int v = 0; v < 2; v++) {
+        check_run(*state, 8, losses, v, (opt_train_opts){.patience = 1}, 4, 4);
+        check_run(*state, 8, losses, v, (opt_train_opts){.patience = 2}, 5, 5);
+        check_run(*state, 8, losses, v, (opt_train_opts){.patience = 3}, 6, 6);
+        check_run(*state, 8, losses, v, (opt_train_opts){.patience = 4}, 11, 11);
+        check_run(*state, 8, losses, v, (opt_train_opts){.patience = 5}, 12, 12);
+        check_run(*state, 8, losses, v, (opt_train_opts){.patience = 4, .epochs = 8}, 8, 8);
+        check_run(*state, 8, losses, v, (opt_train_opts){0}, MOST, MOST);
+    }
+}
+
+/* 4.5 is not below 5 by more than 0.5. */
+static void a_gain_must_be_more_than_the_least(void **state)
+{
+    const double losses[] = {5, 4.5, 4.25, 4, 3.75};
+
+    for (int v = 0; v < 2; v++) {
+        check_run(*state, 5, losses, v, (opt_train_opts){.patience = 1, .min_gain = 0.5}, 2, 2);
+        check_run(*state, 5, losses, v, (opt_train_opts){.patience = 2, .min_gain = 0.5}, 5, 5);
+        check_run(*state, 5, losses, v, (opt_train_opts){.patience = 2, .min_gain = 0.25}, 6, 6);
+        check_run(*state, 5, losses, v, (opt_train_opts){.patience = 1, .min_gain = 0.25}, 3, 3);
+        check_run(*state, 5, losses, v, (opt_train_opts){.patience = 1, .min_gain = 0.2499}, 6, 6);
+    }
+}
+
+static void the_best_weights_are_put_back(void **state)
+{
+    const double losses[] = {5, 4, 3, 3.5, 3, 3.1, 2, 2.5}, falling[] = {5, 4, 3};
+
+    for (int v = 0; v < 2; v++) {
+        check_run(*state, 8, losses, v, (opt_train_opts){.keep_best = true}, 12, 7);
+        check_run(*state, 8, losses, v, (opt_train_opts){.keep_best = true, .patience = 3}, 6, 3);
+        check_run(*state, 8, losses, v, (opt_train_opts){.keep_best = true, .epochs = 5}, 5, 3);
+        check_run(*state, 8, losses, v, (opt_train_opts){.keep_best = true, .epochs = 1}, 1, 1);
+        check_run(*state, 8, losses, v, (opt_train_opts){.keep_best = true, .min_gain = 1}, 12, 3);
+        check_run(*state, 3, falling, v, (opt_train_opts){.keep_best = true, .epochs = 3}, 3, 3);
+    }
+}
+
+static void progress_tells_the_best_epoch(void **state)
+{
+    const double losses[] = {5, 4, 4.5, 3};
+    const int best[] = {1, 2, 2, 4};
+
+    for (int how = 0; how < 3; how++) {
+        script s;
+        const opt_train_opts opts = {.patience = how == 0 ? 3 : 0, .keep_best = how == 1, .epochs = 4};
+
+        script_new(&s, *state, 4, losses);
+        opt_train_opts validated = opts;
+
+        validated.validation = &s.source;
+        assert_ok(s.ctx, script_run(&s, validated));
+        for (int i = 0; i < 4; i++) {
+            assert_close(s.t.at[i].val_loss, losses[i], 0);
+            assert_true(isnan(s.t.at[i].val_accuracy));
+            assert_int_equal(s.t.at[i].best_epoch, how < 2 ? best[i] : 0);
+            if (how < 2)
+                assert_close(s.t.at[i].best_loss, losses[best[i] - 1], 0);
+            else
+                assert_true(isnan(s.t.at[i].best_loss));
+        }
+        script_free(&s);
+    }
+}
+
+/* Neither NaN nor -inf is the best of all; while nothing is, nothing is put back. */
+static void a_loss_that_is_not_finite_is_never_the_best(void **state)
+{
+    const double late[] = {nan_, HUGE_VAL, 3, -HUGE_VAL, nan_, 2, 5}, never[] = {nan_};
+    const opt_train_opts kept = {.keep_best = true}, patient = {.keep_best = true, .patience = 3};
+    script s;
+
+    check_run(*state, 7, late, true, kept, 12, 6);
+    check_run(*state, 7, late, true, patient, 9, 6);
+    check_run(*state, 1, never, true, patient, 3, 3);
+    check_run(*state, 1, never, true, kept, 12, 12);
+
+    script_new(&s, *state, 7, late);
+    assert_ok(s.ctx,
+              script_run(&s, (opt_train_opts){.validation = &s.source, .keep_best = true, .epochs = 3}));
+    assert_true(isnan(s.t.at[1].best_loss) && s.t.at[1].best_epoch == 0);
+    assert_true(s.t.at[2].best_loss == 3 && s.t.at[2].best_epoch == 3);
+    script_free(&s);
+}
+
+static void a_run_that_is_over_only_puts_back_the_best(void **state)
+{
+    const double losses[] = {5, 3, 4};
+    script s;
+
+    script_new(&s, *state, 3, losses);
+    opt_train_opts opts = {.validation = &s.source, .keep_best = true, .patience = 2};
+
+    for (int i = 0; i < 3; i++) {
+        assert_ok(s.ctx, script_run(&s, opts));
+        assert_int_equal(s.t.n, 4);
+        assert_close(s.w, STEPS * 2, 0);
+        s.w = -1;
+    }
+    opts.keep_best = false;
+    assert_ok(s.ctx, script_run(&s, opts));
+    assert_close(s.w, -1, 0);
+    opts.epochs = 4;
+    opts.patience = 9;
+    opts.keep_best = true;
+    assert_ok(s.ctx, script_run(&s, opts));
+    assert_close(s.w, STEPS * 2, 0);
+    assert_int_equal(s.t.n, 4);
+    script_free(&s);
+}
+
+/* Nor is it after an error; in the end it is all the same. */
+static void stopped_by_a_callback_nothing_is_put_back(void **state)
+{
+    const double losses[] = {5, 3, 4};
+
+    for (int64_t epoch = 1; epoch <= 6; epoch++)
+        for (int failing = 0; failing < 2; failing++) {
+            script s;
+
+            script_new(&s, *state, 3, losses);
+            const opt_train_opts opts = {
+                .validation = &s.source, .keep_best = true, .patience = 4, .epochs = 6};
+
+            s.t = (trace){.epoch = epoch, .answer = failing ? OPT_EIO : OPT_STOP};
+            assert_int_equal(script_run(&s, opts), failing ? OPT_EIO : OPT_OK);
+            assert_close(s.w, (double)(STEPS * epoch), 0);
+            assert_int_equal(s.t.n, epoch);
+            s.t.epoch = 0;
+            assert_ok(s.ctx, script_run(&s, opts));
+            assert_close(s.w, STEPS * 2, 0);
+            assert_int_equal(s.t.n, 6);
+            script_free(&s);
+        }
+}
+
+/* Epochs trained without patience do not count, nor is a best epoch whose weights were not kept put back. */
+static void what_was_not_asked_for_before_counts_from_now(void **state)
+{
+    const double losses[] = {1, 2, 3, 4, 6, 5, 7, 8, 9};
+    script s;
+
+    script_new(&s, *state, 9, losses);
+    assert_ok(s.ctx, script_run(&s, (opt_train_opts){.validation = &s.source, .epochs = 3}));
+    assert_ok(s.ctx, script_run(&s, (opt_train_opts){.validation = &s.source, .patience = 2, .epochs = 4}));
+    assert_int_equal(s.t.at[3].best_epoch, 4);
+    assert_ok(s.ctx,
+              script_run(&s, (opt_train_opts){.validation = &s.source, .patience = 2, .keep_best = true}));
+    assert_int_equal(s.t.n, 8);
+    assert_int_equal(s.t.at[7].best_epoch, 6);
+    assert_close(s.w, STEPS * 6, 0);
+    assert_ok(s.ctx, script_run(&s, (opt_train_opts){.epochs = 9})); /* not asked for any more: not told */
+    assert_int_equal(s.t.at[8].best_epoch, 0);
+    assert_true(isnan(s.t.at[8].best_loss));
+    script_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(training_ends_when_patience_does),
+        TEST(a_gain_must_be_more_than_the_least),
+        TEST(the_best_weights_are_put_back),
+        TEST(progress_tells_the_best_epoch),
+        TEST(a_loss_that_is_not_finite_is_never_the_best),
+        TEST(a_run_that_is_over_only_puts_back_the_best),
+        TEST(stopped_by_a_callback_nothing_is_put_back),
+        TEST(what_was_not_asked_for_before_counts_from_now),
+    };
+
+    return cmocka_run_group_tests_name("train, best", tests, NULL, NULL);
+}

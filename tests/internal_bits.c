@@ -5,7 +5,10 @@
  * wherever a C compiler's output does. Sees the library's insides, for its elementary functions.
  *
  * usage: internal_bits FILE [THREADS ...]   compares; fails, and says what differs, when a hash is not FILE's
- *        internal_bits                      prints the hashes of the baseline, as FILE has them
+ *        internal_bits -- FOLDER            prints the hashes of the baseline, as FILE has them
+ *        internal_bits --half-way FOLDER    writes the checkpoints that are taken up, to be beside FILE
+ *
+ * The checkpoints of other machines that it takes up are in FOLDER, which is FILE's.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -96,37 +99,62 @@ static void draw(opt_rng *r, opt_tensor *t, double scale)
         opt_set(t, i, scale * opt_rng_normal(r));
 }
 
-/* The final weights of a network trained on a table. */
-static void train(opt_ctx *ctx, const char *name, const opt_mlp_opts *net_opts, const opt_table *table,
-                  int64_t batch, int method, double lr, int64_t epochs)
-{
-    opt_source source = opt_source_table(table);
+typedef struct run {
     opt_batches *batches;
     opt_model model;
     opt_optim *optim;
     opt_mlp *net;
+} run;
 
-    check(ctx, opt_mlp_new(ctx, net_opts, &net));
-    check(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = batch, .seed = 10}, &batches));
+static run start(opt_ctx *ctx, const opt_mlp_opts *net_opts, const opt_table *table, int64_t batch,
+                 int method, double lr)
+{
+    opt_source source = opt_source_table(table);
+    run r;
+
+    check(ctx, opt_mlp_new(ctx, net_opts, &r.net));
+    check(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = batch, .seed = 10}, &r.batches));
     check(ctx, opt_optim_new(ctx, methods[method].method, NULL, &(opt_optim_opts){.lr = lr, .clip_norm = 10},
-                             opt_mlp_params(net), &optim));
-    model = opt_mlp_model(net);
-    check(ctx, opt_train(ctx, &model, optim, batches, &(opt_train_opts){.epochs = epochs}));
-    note(name, methods[method].name, net_opts->dtype, hash_params(opt_mlp_params(net)));
-    opt_optim_free(optim);
-    opt_batches_free(batches);
-    opt_mlp_free(net);
+                             opt_mlp_params(r.net), &r.optim));
+    r.model = opt_mlp_model(r.net);
+    return r;
+}
+
+static void end(run *r)
+{
+    opt_optim_free(r->optim);
+    opt_batches_free(r->batches);
+    opt_mlp_free(r->net);
+}
+
+/* The final weights of a network trained on a table. */
+static void train(opt_ctx *ctx, const char *name, const opt_mlp_opts *net_opts, const opt_table *table,
+                  int64_t batch, int method, double lr, int64_t epochs)
+{
+    run r = start(ctx, net_opts, table, batch, method, lr);
+
+    check(ctx, opt_train(ctx, &r.model, r.optim, r.batches, &(opt_train_opts){.epochs = epochs}));
+    note(name, methods[method].name, net_opts->dtype, hash_params(opt_mlp_params(r.net)));
+    end(&r);
+}
+
+static opt_table moons_table(opt_ctx *ctx, opt_dtype dtype)
+{
+    opt_table drawn, table = {make(ctx, dtype, 300, 2), make(ctx, dtype, 300, 1)};
+
+    check(ctx, opt_moons(ctx, 300, 0.2, 3, &drawn));
+    check(ctx, opt_tensor_copy(ctx, &drawn.x, &table.x));
+    check(ctx, opt_tensor_copy(ctx, &drawn.y, &table.y));
+    opt_tensor_free(ctx, &drawn.x);
+    opt_tensor_free(ctx, &drawn.y);
+    return table;
 }
 
 static void moons(opt_ctx *ctx, opt_dtype dtype)
 {
     static const opt_act acts[METHODS] = {OPT_RELU, OPT_TANH, OPT_SIGMOID};
-    opt_table drawn, table;
+    opt_table table = moons_table(ctx, dtype);
 
-    check(ctx, opt_moons(ctx, 300, 0.2, 3, &drawn));
-    table = (opt_table){make(ctx, dtype, 300, 2), make(ctx, dtype, 300, 1)};
-    check(ctx, opt_tensor_copy(ctx, &drawn.x, &table.x));
-    check(ctx, opt_tensor_copy(ctx, &drawn.y, &table.y));
     for (int k = 0; k < METHODS; k++) {
         train(ctx, "moons-relu-", &(opt_mlp_opts){.size = {2, 5, 2, 1}, .dtype = dtype, .seed = 3}, &table,
               64, k, 7e-4, 2000);
@@ -134,8 +162,40 @@ static void moons(opt_ctx *ctx, opt_dtype dtype)
               &(opt_mlp_opts){.size = {2, 5, 2, 1}, .act = acts[k], .dtype = dtype, .seed = 3}, &table, 64, k,
               7e-4, 500);
     }
-    opt_tensor_free(ctx, &drawn.x);
-    opt_tensor_free(ctx, &drawn.y);
+    opt_tensor_free(ctx, &table.x);
+    opt_tensor_free(ctx, &table.y);
+}
+
+/* ---- A checkpoint of another machine --------------------------------------------------------------------
+ */
+
+static opt_status stop_half_way(const opt_progress *p, void *ud)
+{
+    (void)ud;
+    return p->step == 4998 ? OPT_STOP : OPT_OK; /* of 10000: behind batch 3 of epoch 1000 */
+}
+
+/* The run moons-relu-adam, taken up half way from the file in that folder; it comes to the same hash. Or, if
+ * `save`, that file is written. */
+static void half_way(opt_ctx *ctx, opt_dtype dtype, const char *folder, bool save)
+{
+    const opt_mlp_opts opts = {.size = {2, 5, 2, 1}, .dtype = dtype, .seed = save ? 3 : 4};
+    opt_table table = moons_table(ctx, dtype);
+    run r = start(ctx, &opts, &table, 64, METHODS - 1, 7e-4);
+    const opt_params params = opt_mlp_params(r.net);
+    char path[1024];
+
+    snprintf(path, sizeof path, "%s/half_way_%s.safetensors", folder, dtype == OPT_F32 ? "f32" : "f64");
+    if (save) {
+        check(ctx, opt_train(ctx, &r.model, r.optim, r.batches,
+                             &(opt_train_opts){.epochs = 2000, .on_step = stop_half_way}));
+        check(ctx, opt_save(ctx, path, params, r.optim, r.batches));
+    } else {
+        check(ctx, opt_load(ctx, path, params, r.optim, r.batches));
+        check(ctx, opt_train(ctx, &r.model, r.optim, r.batches, &(opt_train_opts){.epochs = 2000}));
+        note("resume-", "adam", dtype, hash_params(params));
+    }
+    end(&r);
     opt_tensor_free(ctx, &table.x);
     opt_tensor_free(ctx, &table.y);
 }
@@ -272,7 +332,7 @@ static void functions(void)
     }
 }
 
-static void compute(opt_isa isa, int threads)
+static void compute(opt_isa isa, int threads, const char *folder)
 {
     opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = isa, .threads = threads});
 
@@ -280,6 +340,7 @@ static void compute(opt_isa isa, int threads)
     functions();
     for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
         moons(ctx, dtype);
+        half_way(ctx, dtype, folder, false);
         digits(ctx, dtype);
         wide(ctx, dtype);
         steps(ctx, dtype);
@@ -312,7 +373,7 @@ static int compare(FILE *file, const char *isa, int threads)
     return wrong;
 }
 
-static int compare_all(FILE *file, int isa, const int *threads, int n)
+static int compare_all(FILE *file, const char *folder, int isa, const int *threads, int n)
 {
     static const char *const isas[] = {"best", "baseline", "avx2", "avx512", "neon"};
     opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)isa});
@@ -324,32 +385,51 @@ static int compare_all(FILE *file, int isa, const int *threads, int n)
 
     opt_ctx_free(ctx);
     for (int i = 0; here && i < n; i++) {
-        compute((opt_isa)isa, threads[i]);
+        compute((opt_isa)isa, threads[i], folder);
         wrong += compare(file, isas[isa], threads[i]);
     }
     return wrong;
 }
 
+static void print_all(const char *folder)
+{
+    compute(OPT_ISA_BASELINE, 1, folder);
+    for (int i = 0; i < nlines; i++)
+        printf("%s %016" PRIx64 "\n", lines[i].name, lines[i].hash);
+}
+
+static void write_half_way(const char *folder)
+{
+    opt_ctx *ctx = opt_ctx_new(NULL);
+
+    half_way(ctx, OPT_F32, folder, true);
+    half_way(ctx, OPT_F64, folder, true);
+    opt_ctx_free(ctx);
+}
+
 int main(int argc, char **argv)
 {
-    FILE *file = argc > 1 ? fopen(argv[1], "r") : NULL;
     int threads[16] = {1, 2, 3, 7}, n = 4, wrong = 0;
+    const char *slash;
+    char folder[512];
+    FILE *file;
 
-    if (argc > 1 && file == NULL) {
-        fprintf(stderr, "%s: cannot be opened\n", argv[1]);
-        return 2;
-    }
-    if (file == NULL) {
-        compute(OPT_ISA_BASELINE, 1);
-        for (int i = 0; i < nlines; i++)
-            printf("%s %016" PRIx64 "\n", lines[i].name, lines[i].hash);
+    if (argc == 3 && strncmp(argv[1], "--", 2) == 0) {
+        (strcmp(argv[1], "--") == 0 ? print_all : write_half_way)(argv[2]);
         return 0;
     }
+    file = argc > 1 ? fopen(argv[1], "r") : NULL;
+    if (file == NULL) {
+        fprintf(stderr, "%s: cannot be opened\n", argc > 1 ? argv[1] : "FILE");
+        return 2;
+    }
+    slash = strrchr(argv[1], '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - argv[1]) : 1, slash ? argv[1] : ".");
     if (argc > 2)
         for (n = 0; n < 16 && n + 2 < argc; n++)
             threads[n] = atoi(argv[n + 2]);
     for (int isa = OPT_ISA_BASELINE; isa <= OPT_ISA_NEON; isa++)
-        wrong += compare_all(file, isa, threads, n);
+        wrong += compare_all(file, folder, isa, threads, n);
     fclose(file);
     return wrong > 0;
 }

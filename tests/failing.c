@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE /* NOLINT: reserved, and meant to be defined */
+
+#include "failing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool counting, read_failed;
+static failing_how how_to_fail;
+static long calls, fail_at;
+
+void failing_begin(failing_how how, long n)
+{
+    counting = true;
+    how_to_fail = how;
+    fail_at = n;
+    calls = 0;
+}
+
+long failing_end(void)
+{
+    counting = false;
+    return calls;
+}
+
+/* Whether the call in hand is to fail; errno then says so. */
+static bool fails(void)
+{
+    const bool now = counting && (calls == fail_at || (how_to_fail == FAIL_ALL && calls > fail_at));
+
+    calls += counting;
+    if (now && how_to_fail == DIE)
+        _exit(DEAD);
+    if (now)
+        errno = EIO;
+    return now;
+}
+
+/* The linker has the library call __wrap_x where it says x, and finds x itself under __real_x. */
+#define WRAP(type, name, parameters, arguments)                                                              \
+    type __real_##name parameters;                                                                           \
+    type __wrap_##name parameters;                                                                           \
+    type __wrap_##name parameters                                                                            \
+    {                                                                                                        \
+        return fails() ? -1 : __real_##name arguments;                                                       \
+    }
+
+WRAP(int, fstat, (int d, struct stat *about), (d, about))
+WRAP(int, stat, (const char *path, struct stat *about), (path, about))
+WRAP(int, lstat, (const char *path, struct stat *about), (path, about))
+WRAP(int, flock, (int d, int operation), (d, operation))
+WRAP(int, ftruncate, (int d, off_t size), (d, size))
+WRAP(int, fchmod, (int d, mode_t mode), (d, mode))
+WRAP(int, fflush, (FILE * f), (f))
+WRAP(int, fseek, (FILE * f, long offset, int from), (f, offset, from))
+WRAP(int, link, (const char *from, const char *to), (from, to))
+WRAP(int, rename, (const char *from, const char *to), (from, to))
+WRAP(int, remove, (const char *path), (path))
+
+/* Flushing to the disk, which takes its time, is left out: no machine stops here. */
+int __wrap_fsync(int d);
+int __wrap_fsync(int d)
+{
+    (void)d;
+    return fails() ? -1 : 0;
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode = 0;
+
+    va_start(args, flags);
+    if (flags & O_CREAT)
+        mode = va_arg(args, mode_t);
+    va_end(args);
+    return fails() ? -1 : __real_open(path, flags, mode);
+}
+
+/* What is closed is closed, even when that comes to an error. */
+int __real_close(int d);
+int __wrap_close(int d);
+int __wrap_close(int d)
+{
+    const bool now = fails();
+    const int result = __real_close(d);
+
+    return now ? -1 : result;
+}
+
+int __real_fclose(FILE *f);
+int __wrap_fclose(FILE *f);
+int __wrap_fclose(FILE *f)
+{
+    const bool now = fails();
+    const int result = __real_fclose(f);
+
+    return now ? EOF : result;
+}
+
+FILE *__real_fdopen(int d, const char *mode);
+FILE *__wrap_fdopen(int d, const char *mode);
+FILE *__wrap_fdopen(int d, const char *mode)
+{
+    return fails() ? NULL : __real_fdopen(d, mode);
+}
+
+/* Half of what was to be written is. */
+size_t __real_fwrite(const void *from, size_t size, size_t n, FILE *f);
+size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f);
+size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f)
+{
+    if (counting && calls == fail_at) {
+        const size_t written = __real_fwrite(from, size, n / 2, f);
+
+        __real_fflush(f);
+        (void)fails();
+        return written;
+    }
+    return fails() ? 0 : __real_fwrite(from, size, n, f);
+}
+
+size_t __real_fread(void *to, size_t size, size_t n, FILE *f);
+size_t __wrap_fread(void *to, size_t size, size_t n, FILE *f);
+size_t __wrap_fread(void *to, size_t size, size_t n, FILE *f)
+{
+    read_failed = fails();
+    return read_failed ? 0 : __real_fread(to, size, n, f);
+}
+
+int __real_ferror(FILE *f);
+int __wrap_ferror(FILE *f);
+int __wrap_ferror(FILE *f)
+{
+    return read_failed ? 1 : __real_ferror(f);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calls of the system that fail when told to. A program linked with failing.c and --wrap=open and so on (see
+ * CMakeLists.txt) has the library's calls go through here.
+ */
+#ifndef TESTS_FAILING_H
+#define TESTS_FAILING_H
+
+typedef enum failing_how {
+    FAIL_ONE, /* the n-th call fails, n from 0 */
+    FAIL_ALL, /* and so do all after it */
+    DIE       /* the process ends instead, as if killed then */
+} failing_how;
+
+enum { DEAD = 77 }; /* the exit status of one that died so */
+
+/* Counts calls from here on, until failing_end, which returns how many there were. */
+void failing_begin(failing_how how, long n);
+long failing_end(void);
+
+#endif

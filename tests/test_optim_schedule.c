@@ -55,6 +55,99 @@ static void cosine_without_warm_up_or_length(void **state)
                  0);
 }
 
+static void exponential_is_step_made_smooth(void **state)
+{
+    const opt_exponential_arg a = {.factor = 0.5, .every = 10}, each = {.factor = 0.99};
+
+    (void)state;
+    for (int64_t t = 0; t < 200; t++) {
+        assert_close(opt_lr_exponential(3, t, &a) / (3 * pow(0.5, (double)t / 10)), 1, 1e-14);
+        assert_close(opt_lr_exponential(3, t, &each) / (3 * pow(0.99, (double)t)), 1, 1e-14);
+    }
+    assert_close(opt_lr_exponential(3, 0, &a), 3, 0);
+    assert_close(opt_lr_exponential(3, 0, &(opt_exponential_arg){0}), 3, 0);
+    assert_close(opt_lr_exponential(3, 1, &(opt_exponential_arg){.factor = OPT_ZERO}), 0, 0);
+    assert_true(isnan(opt_lr_exponential(3, 1, &(opt_exponential_arg){.factor = -0.5})));
+}
+
+static void polynomial_falls_to_its_last_fraction(void **state)
+{
+    const opt_polynomial_arg line = {.total = 100}, cube = {.total = 50, .power = 3, .final_fraction = 0.1};
+    const opt_polynomial_arg root = {.total = 64, .power = 0.5};
+
+    (void)state;
+    for (int64_t t = 0; t < 50; t++) {
+        assert_close(opt_lr_polynomial(2, t, &line), 2 * (1 - (double)t / 100), 1e-15);
+        assert_close(opt_lr_polynomial(2, t, &cube), 2 * (0.1 + 0.9 * pow(1 - (double)t / 50, 3)), 1e-15);
+        assert_close(opt_lr_polynomial(2, t, &root), 2 * sqrt(1 - (double)t / 64), 1e-14);
+    }
+    assert_close(opt_lr_polynomial(2, 100, &line), 0, 0);
+    assert_close(opt_lr_polynomial(2, 50, &cube), 0.2, 1e-16);
+    assert_close(opt_lr_polynomial(2, 1000000, &cube), 0.2, 1e-16);
+    assert_true(isnan(opt_lr_polynomial(2, 0, &(opt_polynomial_arg){.total = 5, .power = -1})));
+}
+
+/* PyTorch 1.13's OneCycleLR(max_lr=2, total_steps=20), and with 100 steps, pct_start=0.25, div_factor=10,
+ * final_div_factor=100. */
+static void one_cycle_is_pytorchs(void **state)
+{
+    static const double each[20] = {0.08000000000000007,
+                                    0.2633436854000506,
+                                    0.7433436854000506,
+                                    1.3366563145999495,
+                                    1.8166563145999495,
+                                    2.0,
+                                    1.9749280124701747,
+                                    1.9009692640269473,
+                                    1.7818323551421,
+                                    1.6234913078995261,
+                                    1.4338860035826015,
+                                    1.2225240438725786,
+                                    1.000004,
+                                    0.7774839561274215,
+                                    0.5661219964173985,
+                                    0.37651669210047395,
+                                    0.2181756448579001,
+                                    0.09903873597305257,
+                                    0.02507998752982511,
+                                    8e-06};
+    static const double ninth[12] = {0.19999999999999996, 0.7555849108714192,  1.7363961030678927,
+                                     1.9921225866131635,  1.8764303733638197,  1.637786565758941,
+                                     1.3097079773805724,  0.9382722709902159,  0.5756464877264924,
+                                     0.27276034120601006, 0.07215329059763691, 0.002};
+    const opt_one_cycle_arg a = {.total = 20};
+    const opt_one_cycle_arg b = {.total = 100, .up = 0.25, .start_fraction = 0.1, .final_fraction = 0.001};
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        assert_close(opt_lr_one_cycle(2, i, &a), each[i], 1e-15);
+    for (int i = 0; i < 12; i++)
+        assert_close(opt_lr_one_cycle(2, 9 * i, &b), ninth[i], 1e-15);
+    assert_close(opt_lr_one_cycle(2, 1000, &a), 8e-6, 0);
+    assert_close(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 2}), 1.623491307899526, 1e-15);
+    assert_close(opt_lr_one_cycle(2, 1, &(opt_one_cycle_arg){.total = 2}), 8e-6, 0);
+    assert_close(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 10, .start_fraction = OPT_ZERO}), 0, 0);
+    assert_true(isnan(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){0})));
+    assert_true(isnan(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 5, .up = 1})));
+}
+
+static void warm_up_comes_before_any_schedule(void **state)
+{
+    const opt_step_arg half = {.factor = 0.5, .every = 10};
+    const opt_warmup_arg a = {.warmup = 4, .then = opt_lr_step, .then_arg = &half}, alone = {.warmup = 4};
+
+    (void)state;
+    for (int64_t t = 0; t < 4; t++) {
+        assert_close(opt_lr_warmup(2, t, &a), 0.5 * (double)(t + 1), 0);
+        assert_close(opt_lr_warmup(2, t, &alone), 0.5 * (double)(t + 1), 0);
+    }
+    for (int64_t t = 4; t < 40; t++) {
+        assert_close(opt_lr_warmup(2, t, &a), opt_lr_step(2, t - 4, &half), 0);
+        assert_close(opt_lr_warmup(2, t, &alone), 2, 0);
+    }
+    assert_close(opt_lr_warmup(2, 0, &(opt_warmup_arg){0}), 2, 0);
+}
+
 /* ---- Gradient check ------------------------------------------------------------------------------------ */
 
 /* f = sum_i (i + 1) sin(w_i) over two parameters. */
@@ -220,6 +313,10 @@ int main(void)
         cmocka_unit_test(step_multiplies_each_period),
         cmocka_unit_test(cosine_warms_up_falls_and_stays),
         cmocka_unit_test(cosine_without_warm_up_or_length),
+        cmocka_unit_test(exponential_is_step_made_smooth),
+        cmocka_unit_test(polynomial_falls_to_its_last_fraction),
+        cmocka_unit_test(one_cycle_is_pytorchs),
+        cmocka_unit_test(warm_up_comes_before_any_schedule),
         cmocka_unit_test(a_right_gradient_passes),
         cmocka_unit_test(a_wrong_gradient_shows),
         cmocka_unit_test(values_and_gradients_are_put_back),

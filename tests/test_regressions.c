@@ -115,6 +115,10 @@ static void schedules_cope_with_odd_arguments(void **state)
     assert_true(isnan(opt_lr_inverse(1, 0, NULL)));
     assert_true(isnan(opt_lr_step(1, 0, NULL)));
     assert_true(isnan(opt_lr_cosine(1, 0, NULL)));
+    assert_true(isnan(opt_lr_exponential(1, 0, NULL)));
+    assert_true(isnan(opt_lr_polynomial(1, 0, NULL)));
+    assert_true(isnan(opt_lr_one_cycle(1, 0, NULL)));
+    assert_true(isnan(opt_lr_warmup(1, 0, NULL)));
     assert_close(opt_lr_cosine(1, 9, &(opt_cosine_arg){.total = 3, .final_fraction = OPT_ZERO}), 0, 0);
     assert_close(opt_lr_inverse(1, 9, &(opt_inverse_arg){.decay = OPT_ZERO}), 1, 0);
     assert_close(opt_lr_step(1, 0, &(opt_step_arg){.factor = OPT_ZERO}), 1, 0);

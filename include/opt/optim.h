@@ -138,6 +138,43 @@ typedef struct opt_cosine_arg {
 } opt_cosine_arg;
 double opt_lr_cosine(double lr0, int64_t t, const void *arg);
 
+/* lr0 factor^(t / every), the same as opt_lr_step after whole periods and smooth between them; with every = 1
+ * both are PyTorch's ExponentialLR. factor is at least 0. */
+typedef struct opt_exponential_arg {
+    double factor;
+    int64_t every; /* below 1 means 1 */
+} opt_exponential_arg;
+double opt_lr_exponential(double lr0, int64_t t, const void *arg);
+
+/* lr0 (f + (1 - f) (1 - t / total)^power) with f = final_fraction, at which it stays from t = total on:
+ * linear with power 1. */
+typedef struct opt_polynomial_arg {
+    int64_t total; /* steps */
+    double power;  /* > 0; 0 means 1 */
+    double final_fraction;
+} opt_polynomial_arg;
+double opt_lr_polynomial(double lr0, int64_t t, const void *arg);
+
+/* Half a cosine wave from start_fraction lr0 up to lr0 and another down to final_fraction lr0, where it
+ * stays: Smith & Topin 2019 (arXiv:1708.07120), as PyTorch's OneCycleLR has it. lr0 is the largest rate; it
+ * comes at t = up total - 1, and the smallest at t = total - 1. */
+typedef struct opt_one_cycle_arg {
+    int64_t total;         /* steps */
+    double up;             /* of all steps, the part that rises, in (0, 1); 0 means 0.3 */
+    double start_fraction; /* 0 means 1 / 25 */
+    double final_fraction; /* 0 means 1 / 250000 */
+} opt_one_cycle_arg;
+double opt_lr_one_cycle(double lr0, int64_t t, const void *arg);
+
+/* Linear from lr0 / warmup at t = 0 to lr0 at t = warmup - 1, and from t = warmup on any schedule, which sees
+ * t - warmup steps; NULL: lr0. */
+typedef struct opt_warmup_arg {
+    int64_t warmup; /* steps */
+    opt_schedule then;
+    const void *then_arg;
+} opt_warmup_arg;
+double opt_lr_warmup(double lr0, int64_t t, const void *arg);
+
 /* ---- Checking a gradient ------------------------------------------------------------------------------- */
 
 /* Compares the gradients in params with central differences of f, the loss as a function of the values: f is

@@ -5,6 +5,7 @@
 #include "problem.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static const double nan_ = (double)NAN;
 
@@ -267,6 +268,82 @@ static void what_was_not_asked_for_before_counts_from_now(void **state)
     script_free(&s);
 }
 
+/* ---- Going slower -------------------------------------------------------------------------------------- */
+
+/* The learning rate of each epoch, of which the second is the best. */
+static void check_rates(opt_ctx *ctx, opt_train_opts opts, int n, const double *rate)
+{
+    script s;
+
+    script_new(&s, ctx, 4, (double[]){5, 4, 4, 4.5});
+    opts.epochs = n;
+    opts.reduce_factor = 0.5;
+    assert_ok(ctx, script_run(&s, opts));
+    assert_int_equal(s.t.n, n);
+    for (int e = 0; e < n; e++)
+        assert_close(s.t.at[e].lr, rate[e], 0);
+    script_free(&s);
+}
+
+static void a_plateau_lowers_the_learning_rate(void **state)
+{
+    check_rates(*state, (opt_train_opts){.reduce_patience = 1}, 6, (double[]){1, 1, 1, 0.5, 0.25, 0.125});
+    check_rates(*state, (opt_train_opts){.reduce_patience = 2}, 7, (double[]){1, 1, 1, 1, 0.5, 0.5, 0.25});
+    check_rates(*state, (opt_train_opts){.reduce_patience = 2, .reduce_floor = 0.375}, 9,
+                (double[]){1, 1, 1, 1, 0.5, 0.5, 0.375, 0.375, 0.375});
+    check_rates(*state, (opt_train_opts){.reduce_patience = 1, .reduce_floor = 2}, 4,
+                (double[]){1, 1, 1, 1}); /* never raised */
+    check_rates(*state, (opt_train_opts){0}, 12, (double[]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+}
+
+static void a_plateau_goes_on_in_a_run_resumed(void **state)
+{
+    const opt_train_opts opts = {.reduce_factor = 0.5, .reduce_patience = 3, .epochs = 9};
+    opt_train_opts first = opts;
+    script never, a, b;
+
+    script_new(&never, *state, 2, (double[]){5, 4});
+    assert_ok(*state, script_run(&never, opts));
+    assert_close(never.t.at[8].lr, 0.25, 0);
+    for (int64_t stop = 1; stop < 9; stop++) {
+        script_new(&a, *state, 2, (double[]){5, 4});
+        script_new(&b, *state, 2, (double[]){5, 4});
+        first.epochs = stop;
+        assert_ok(*state, script_run(&a, first));
+        assert_ok(*state, opt_save(*state, "test_train_best.tmp", a.model.params, a.optim, a.batches));
+        assert_ok(*state, opt_load(*state, "test_train_best.tmp", b.model.params, b.optim, b.batches));
+        b.steps = a.steps;
+        assert_ok(*state, script_run(&b, opts));
+        assert_close(b.t.at[b.t.n - 1].lr, 0.25, 0);
+        assert_close(b.w, never.w, 0);
+        script_free(&a);
+        script_free(&b);
+    }
+    remove("test_train_best.tmp");
+    remove("test_train_best.tmp.bak");
+    script_free(&never);
+}
+
+static void reductions_that_are_none_are_refused(void **state)
+{
+    static const struct {
+        opt_train_opts opts;
+        const char *message;
+    } cases[] = {{{.reduce_factor = 1}, "train: reduce_factor = 1 is outside [0, 1)"},
+                 {{.reduce_factor = -0.5}, "train: reduce_factor = -0.5"},
+                 {{.reduce_factor = (double)NAN}, "train: reduce_factor = nan"},
+                 {{.reduce_patience = -1}, "train: reduce_patience = -1 is below 0"},
+                 {{.reduce_floor = -1}, "train: reduce_floor = -1 is outside [0, inf)"},
+                 {{.reduce_floor = HUGE_VAL}, "train: reduce_floor = inf"}};
+    script s;
+
+    script_new(&s, *state, 1, (double[]){1});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_fails(*state, script_run(&s, cases[i].opts), OPT_EINVAL, cases[i].message);
+    assert_int_equal(s.steps, 0);
+    script_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +355,9 @@ int main(void)
         TEST(a_run_that_is_over_only_puts_back_the_best),
         TEST(stopped_by_a_callback_nothing_is_put_back),
         TEST(what_was_not_asked_for_before_counts_from_now),
+        TEST(a_plateau_lowers_the_learning_rate),
+        TEST(a_plateau_goes_on_in_a_run_resumed),
+        TEST(reductions_that_are_none_are_refused),
     };
 
     return cmocka_run_group_tests_name("train, best", tests, NULL, NULL);

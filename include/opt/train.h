@@ -72,6 +72,9 @@ typedef struct opt_train_opts {
     int64_t checkpoint_every;
     double checkpoint_seconds;
 
+    int64_t accumulate; /* batches that make a step, by the mean gradient over all their examples, at an
+                           epoch's end perhaps fewer: large batches in little memory; 0 means 1 */
+
     const opt_source *validation; /* other examples, on which the model is tried after each epoch */
 
     /* [model's classes], 0 or above: each example's loss times the weight of its label's class. The mean is
@@ -91,6 +94,12 @@ typedef struct opt_train_opts {
      * which begins with a header. What is not finite is null or nan. It must be a regular file or a device,
      * not a pipe. Of several ranks the first one writes. */
     const char *log;
+
+    /* After every reduce_patience epochs that are not the best, or since the last time, the learning rate
+     * (lr0, where there is a schedule) is multiplied by reduce_factor, but not below reduce_floor. */
+    double reduce_factor;    /* in (0, 1); 0: never */
+    int64_t reduce_patience; /* 0 means 10 */
+    double reduce_floor;
 } opt_train_opts;
 
 /* Trains until `batches` has completed opts->epochs epochs, patience is at an end or a callback says stop;

@@ -58,8 +58,9 @@ struct opt_optim {
     struct {
         opt_tensor *value; /* [nparams]; NULL until there is room for them */
         double loss;
-        int64_t epoch; /* 0: none yet */
-        bool kept;     /* value holds them */
+        int64_t epoch;   /* 0: none yet */
+        bool kept;       /* value holds them */
+        int64_t reduced; /* the epoch after which the learning rate was lowered last; 0: none */
     } best;
 };
 

@@ -19,6 +19,7 @@ typedef struct fact {
     int64_t *count;
     double *real;
     bool setting;
+    bool optional; /* 0 where the file does not have it */
 } fact;
 
 typedef opt_status visitor(void *arg, const fact *f);
@@ -36,6 +37,7 @@ opt__place opt__place_of(const opt_optim *optim, const opt_batches *batches)
         p.steps = optim->t;
         p.best_loss = optim->best.loss;
         p.best_epoch = optim->best.epoch;
+        p.reduced_epoch = optim->best.reduced;
         p.best_kept = optim->best.kept;
     }
     if (batches != NULL) {
@@ -62,7 +64,8 @@ static opt_status visit_optim(const opt_optim *o, opt__place *p, visitor *visit,
                           {"", "steps", .count = &p->steps},
                           {"", "best_kept", .count = &p->best_kept},
                           {"", "best_epoch", .count = &p->best_epoch},
-                          {"", "best_loss", .real = &p->best_loss}};
+                          {"", "best_loss", .real = &p->best_loss},
+                          {"", "reduced_epoch", .count = &p->reduced_epoch, .optional = true}};
     opt_status s = visit(arg, &(fact){"", "method", .text = o->method.name, .setting = true});
 
     for (int i = 0; !s && i < o->method.nhyper; i++) {
@@ -248,6 +251,8 @@ static opt_status read_fact(void *arg, const fact *f)
     const opt__safetensors *st = arg;
     const char *there = opt__safetensors_text(st, f->group, f->name);
 
+    if (there == NULL && f->optional)
+        return OPT_OK;
     if (there == NULL)
         return opt__malformed(&st->file, "the metadata does not have %s%s", f->group, f->name);
     if (f->count != NULL)

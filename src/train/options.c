@@ -11,6 +11,18 @@
 #include "optim/params.h"
 #include "train/evaluate.h"
 
+static opt_status check_reduction(opt_ctx *ctx, const opt_train_opts *o)
+{
+    if (!(o->reduce_factor >= 0 && o->reduce_factor < 1))
+        return opt__fail(ctx, OPT_EINVAL, "train: reduce_factor = %g is outside [0, 1)", o->reduce_factor);
+    if (o->reduce_patience < 0)
+        return opt__fail(ctx, OPT_EINVAL, "train: reduce_patience = %lld is below 0",
+                         (long long)o->reduce_patience);
+    if (!(o->reduce_floor >= 0 && isfinite(o->reduce_floor)))
+        return opt__fail(ctx, OPT_EINVAL, "train: reduce_floor = %g is outside [0, inf)", o->reduce_floor);
+    return OPT_OK;
+}
+
 static opt_status check_ranges(opt_ctx *ctx, const opt_train_opts *o)
 {
     if (o->epochs < 1)
@@ -21,11 +33,13 @@ static opt_status check_ranges(opt_ctx *ctx, const opt_train_opts *o)
     if (!(o->checkpoint_seconds >= 0 && isfinite(o->checkpoint_seconds)))
         return opt__fail(ctx, OPT_EINVAL, "train: checkpoint_seconds = %g is outside [0, inf)",
                          o->checkpoint_seconds);
+    if (o->accumulate < 0)
+        return opt__fail(ctx, OPT_EINVAL, "train: accumulate = %lld is below 0", (long long)o->accumulate);
     if (o->patience < 0)
         return opt__fail(ctx, OPT_EINVAL, "train: patience = %lld is below 0", (long long)o->patience);
     if (!(o->min_gain >= 0 && isfinite(o->min_gain)))
         return opt__fail(ctx, OPT_EINVAL, "train: min_gain = %g is outside [0, inf)", o->min_gain);
-    return OPT_OK;
+    return check_reduction(ctx, o);
 }
 
 static opt_status check_weights(opt_ctx *ctx, const opt_model *model, const opt_batches *batches,

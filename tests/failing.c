@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 static bool counting, read_failed;
 static failing_how how_to_fail;
 static long calls, fail_at;
+static char made[10000];
+static const char *first;
 
 void failing_begin(failing_how how, long n)
 {
@@ -22,6 +25,8 @@ void failing_begin(failing_how how, long n)
     how_to_fail = how;
     fail_at = n;
     calls = 0;
+    made[0] = '\0';
+    first = "";
 }
 
 long failing_end(void)
@@ -30,14 +35,30 @@ long failing_end(void)
     return calls;
 }
 
-/* Whether the call in hand is to fail; errno then says so. */
-static bool fails(void)
+const char *failing_calls_made(void)
 {
+    return made;
+}
+
+const char *failing_first(void)
+{
+    return first;
+}
+
+/* Whether the call in hand is to fail; errno then says so. */
+static bool fails(const char *name)
+{
+    const size_t used = strlen(made);
     const bool now = counting && (calls == fail_at || (how_to_fail == FAIL_ALL && calls > fail_at));
 
-    calls += counting;
+    if (!counting)
+        return false;
+    calls++;
+    snprintf(made + used, sizeof made - used, " %s", name);
     if (now && how_to_fail == DIE)
         _exit(DEAD);
+    if (now && *first == '\0')
+        first = name;
     if (now)
         errno = EIO;
     return now;
@@ -49,7 +70,7 @@ static bool fails(void)
     type __wrap_##name parameters;                                                                           \
     type __wrap_##name parameters                                                                            \
     {                                                                                                        \
-        return fails() ? -1 : __real_##name arguments;                                                       \
+        return fails(#name) ? -1 : __real_##name arguments;                                                  \
     }
 
 WRAP(int, fstat, (int d, struct stat *about), (d, about))
@@ -60,16 +81,28 @@ WRAP(int, ftruncate, (int d, off_t size), (d, size))
 WRAP(int, fchmod, (int d, mode_t mode), (d, mode))
 WRAP(int, fflush, (FILE * f), (f))
 WRAP(int, fseek, (FILE * f, long offset, int from), (f, offset, from))
-WRAP(int, link, (const char *from, const char *to), (from, to))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, remove, (const char *path), (path))
+
+int __real_link(const char *from, const char *to);
+int __wrap_link(const char *from, const char *to);
+int __wrap_link(const char *from, const char *to)
+{
+    if (fails("link"))
+        return -1;
+    if (counting && how_to_fail == NO_LINKS && access(from, F_OK) == 0) {
+        errno = EPERM;
+        return -1;
+    }
+    return __real_link(from, to);
+}
 
 /* Flushing to the disk, which takes its time, is left out: no machine stops here. */
 int __wrap_fsync(int d);
 int __wrap_fsync(int d)
 {
     (void)d;
-    return fails() ? -1 : 0;
+    return fails("fsync") ? -1 : 0;
 }
 
 int __real_open(const char *path, int flags, ...);
@@ -83,7 +116,7 @@ int __wrap_open(const char *path, int flags, ...)
     if (flags & O_CREAT)
         mode = va_arg(args, mode_t);
     va_end(args);
-    return fails() ? -1 : __real_open(path, flags, mode);
+    return fails("open") ? -1 : __real_open(path, flags, mode);
 }
 
 /* What is closed is closed, even when that comes to an error. */
@@ -91,7 +124,7 @@ int __real_close(int d);
 int __wrap_close(int d);
 int __wrap_close(int d)
 {
-    const bool now = fails();
+    const bool now = fails("close");
     const int result = __real_close(d);
 
     return now ? -1 : result;
@@ -101,7 +134,7 @@ int __real_fclose(FILE *f);
 int __wrap_fclose(FILE *f);
 int __wrap_fclose(FILE *f)
 {
-    const bool now = fails();
+    const bool now = fails("fclose");
     const int result = __real_fclose(f);
 
     return now ? EOF : result;
@@ -111,7 +144,7 @@ FILE *__real_fdopen(int d, const char *mode);
 FILE *__wrap_fdopen(int d, const char *mode);
 FILE *__wrap_fdopen(int d, const char *mode)
 {
-    return fails() ? NULL : __real_fdopen(d, mode);
+    return fails("fdopen") ? NULL : __real_fdopen(d, mode);
 }
 
 /* Half of what was to be written is. */
@@ -123,17 +156,17 @@ size_t __wrap_fwrite(const void *from, size_t size, size_t n, FILE *f)
         const size_t written = __real_fwrite(from, size, n / 2, f);
 
         __real_fflush(f);
-        (void)fails();
+        (void)fails("fwrite");
         return written;
     }
-    return fails() ? 0 : __real_fwrite(from, size, n, f);
+    return fails("fwrite") ? 0 : __real_fwrite(from, size, n, f);
 }
 
 size_t __real_fread(void *to, size_t size, size_t n, FILE *f);
 size_t __wrap_fread(void *to, size_t size, size_t n, FILE *f);
 size_t __wrap_fread(void *to, size_t size, size_t n, FILE *f)
 {
-    read_failed = fails();
+    read_failed = fails("fread");
     return read_failed ? 0 : __real_fread(to, size, n, f);
 }
 

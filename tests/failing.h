@@ -9,6 +9,7 @@
 typedef enum failing_how {
     FAIL_ONE, /* the n-th call fails, n from 0 */
     FAIL_ALL, /* and so do all after it */
+    NO_LINKS, /* only the n-th fails, on a file system where files cannot have two names */
     DIE       /* the process ends instead, as if killed then */
 } failing_how;
 
@@ -17,5 +18,9 @@ enum { DEAD = 77 }; /* the exit status of one that died so */
 /* Counts calls from here on, until failing_end, which returns how many there were. */
 void failing_begin(failing_how how, long n);
 long failing_end(void);
+
+/* The calls since failing_begin by name, with a space before each, and the name of the first that failed. */
+const char *failing_calls_made(void);
+const char *failing_first(void);
 
 #endif

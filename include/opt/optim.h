@@ -37,7 +37,7 @@ typedef struct opt_optim_opts {
     double clip_value;        /* >= 0; 0: off */
     double clip_norm;         /* likewise */
     double l2;                /* likewise */
-    double weight_decay;      /* likewise */
+    double weight_decay;      /* likewise; 0: the method's own; OPT_ZERO: off */
     bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
 } opt_optim_opts;
 
@@ -100,11 +100,12 @@ void opt_optim_set_lr(opt_optim *o, double lr);
 int64_t opt_optim_steps(const opt_optim *o);
 
 /* The state `slot` ("m", "v", ...) of parameter number `param`, with that parameter's shape and dtype; the
- * caller may read and write it. NULL when there is none. */
+ * caller may read and write it. NULL when there is none, or the settings do not need it. */
 opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
 
-/* Copies slots and step count from src to dst, made with the same method for parameters of the same shapes
- * (OPT_EINVAL, OPT_ESHAPE, OPT_EDTYPE): with the weights, all that a run's future depends on. */
+/* Copies slots and step count from src to dst, made with the same method and the same needs for slots, for
+ * parameters of the same shapes (OPT_EINVAL, OPT_ESHAPE, OPT_EDTYPE): with the weights, all that a run's
+ * future depends on. */
 opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst);
 
 /* The Euclidean norm of all gradients together; NaN, with a message, when params make no sense. */
@@ -174,7 +175,8 @@ typedef struct opt_update {
     double lr;
     opt_tensor w;                   /* to be updated */
     opt_tensor g;                   /* the gradient after clipping and l2; read only */
-    opt_tensor slot[OPT_MAX_SLOTS]; /* the state, in the method's order; to be updated */
+    opt_tensor slot[OPT_MAX_SLOTS]; /* the state, in the method's order; to be updated; without data where
+                                       it is not needed */
     const void *kernels, *adjust;   /* for the library's own methods */
 } opt_update;
 
@@ -186,6 +188,9 @@ struct opt_method {
                                         first; NULL after the last */
     bool whole_tensor;               /* update gets each parameter undivided, in its own shape */
     opt_status (*update)(const opt_update *u);
+    double weight_decay;                             /* used where opt_optim_opts.weight_decay is 0 */
+    bool (*needs_slot)(const void *hyper, int slot); /* whether this slot is needed with these options, whose
+                                                        defaults are filled in; NULL: all are */
 };
 
 #ifdef __cplusplus

@@ -21,19 +21,21 @@ static opt_status check_option(opt_ctx *ctx, const char *method, const char *nam
     return OPT_OK;
 }
 
-static opt_status check_options(opt_ctx *ctx, const char *method, opt_optim_opts *o)
+static opt_status check_options(opt_ctx *ctx, const opt_method *m, opt_optim_opts *o)
 {
     opt_status s;
 
     if (!(o->lr > 0 && isfinite(o->lr)))
-        return opt__fail(ctx, OPT_EINVAL, "%s: lr = %g is outside (0, inf)", method, o->lr);
-    s = check_option(ctx, method, "clip_value", &o->clip_value);
+        return opt__fail(ctx, OPT_EINVAL, "%s: lr = %g is outside (0, inf)", m->name, o->lr);
+    if (o->weight_decay == 0)
+        o->weight_decay = m->weight_decay;
+    s = check_option(ctx, m->name, "clip_value", &o->clip_value);
     if (!s)
-        s = check_option(ctx, method, "clip_norm", &o->clip_norm);
+        s = check_option(ctx, m->name, "clip_norm", &o->clip_norm);
     if (!s)
-        s = check_option(ctx, method, "l2", &o->l2);
+        s = check_option(ctx, m->name, "l2", &o->l2);
     if (!s)
-        s = check_option(ctx, method, "weight_decay", &o->weight_decay);
+        s = check_option(ctx, m->name, "weight_decay", &o->weight_decay);
     return s;
 }
 
@@ -64,6 +66,16 @@ static opt_status check_single(opt_optim *o)
             return opt__fail(o->ctx, OPT_EINVAL, "%s: %s = %g is out of range once rounded to f32", m->name,
                              option[i].name, option[i].x);
     return OPT_OK;
+}
+
+/* Which slots the hyper-parameters, already read, make the method need. */
+static void choose_slots(opt_optim *o)
+{
+    const int all = opt__slot_count(&o->method);
+
+    for (int s = 0; s < all; s++)
+        if (o->method.needs_slot == NULL || o->method.needs_slot(o->hyper, s))
+            o->slot[o->nslots++] = s;
 }
 
 /* Where parameter p's part begins in a slot's block whose parts before it end at `end`, in bytes. */
@@ -225,12 +237,13 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
         return opt__no_memory(o->ctx, o->method.name);
     memcpy(o->params, params.at, (size_t)params.n * sizeof *o->params);
     o->nparams = params.n;
-    o->nslots = opt__slot_count(&o->method);
     s = opt__read_hyper(o->ctx, &o->method, hyper, o->hyper);
     if (!s)
         s = check_single(o);
-    if (!s)
-        s = allocate_slots(o);
+    if (s)
+        return s;
+    choose_slots(o);
+    s = allocate_slots(o);
     if (s)
         return s;
     find_runs(o);
@@ -254,7 +267,7 @@ opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyp
     if (opts == NULL || out == NULL)
         return opt__fail(ctx, OPT_EINVAL, "%s: %s is NULL", method->name, opts ? "out" : "opts");
     given = *opts;
-    s = check_options(ctx, method->name, &given);
+    s = check_options(ctx, method, &given);
     if (!s)
         s = opt__check_params(ctx, method->name, params);
     if (s)
@@ -339,16 +352,19 @@ opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot)
     if (o == NULL || slot == NULL || param < 0 || param >= o->nparams)
         return NULL;
     for (int s = 0; s < o->nslots; s++)
-        if (strcmp(slot, o->method.slot[s]) == 0)
+        if (strcmp(slot, opt__slot_name(o, s)) == 0)
             return &o->slots[param * o->nslots + s];
     return NULL;
 }
 
 static opt_status check_alike(const opt_optim *src, const opt_optim *dst)
 {
-    if (strcmp(src->method.name, dst->method.name) != 0 || src->nslots != dst->nslots)
+    if (strcmp(src->method.name, dst->method.name) != 0)
         return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: from %s to %s", src->method.name,
                          dst->method.name);
+    if (src->nslots != dst->nslots || memcmp(src->slot, dst->slot, sizeof src->slot) != 0)
+        return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: settings of %s that need other slots",
+                         src->method.name);
     if (src->nparams != dst->nparams)
         return opt__fail(dst->ctx, OPT_ESHAPE, "copy_state: from %d parameters to %d", src->nparams,
                          dst->nparams);

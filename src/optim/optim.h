@@ -23,8 +23,8 @@
 
 /* Elements that are stepped together: one or several whole parameters. */
 typedef struct opt__run {
-    opt_tensor w, g,
-        slot[OPT_MAX_SLOTS]; /* one dimension; of a whole_tensor method, the parameter's own shape */
+    opt_tensor w, g, slot[OPT_MAX_SLOTS]; /* as many as are needed; one dimension; of a whole_tensor method,
+                                             the parameter's own shape */
     bool no_decay;
     int first;          /* the parameter it begins with, for messages */
     int64_t first_part; /* its first chunk's number among all runs' */
@@ -37,9 +37,10 @@ struct opt_optim {
     bool adjusts;  /* the method takes an opt__adjust */
     double *hyper; /* [method.nhyper] */
     opt_param *params;
-    int nparams, nslots;
-    bool single;       /* some parameter is f32 */
-    opt_tensor *slots; /* [nparams * nslots], slot s of parameter p at p * nslots + s */
+    int nparams;
+    int slot[OPT_MAX_SLOTS], nslots; /* which of the method's slots its settings need, and how many */
+    bool single;                     /* some parameter is f32 */
+    opt_tensor *slots;               /* [nparams * nslots], slot[s] of parameter p at p * nslots + s */
     void *slot_memory[OPT_MAX_SLOTS];
     opt__run *runs;
     int nruns;
@@ -66,6 +67,12 @@ struct opt_optim {
 
 /* Makes room for the best weights, unless there is; OPT_ENOMEM. */
 opt_status opt__optim_reserve_best(opt_optim *o);
+
+/* The name of slot s of nslots. */
+static inline const char *opt__slot_name(const opt_optim *o, int s)
+{
+    return o->method.slot[o->slot[s]];
+}
 
 /* Elements of a run that an update gets at a time. */
 static inline int64_t opt__chunk(const opt_optim *o, const opt__run *r)

@@ -71,14 +71,15 @@ static void view(const opt_optim *o, const opt__run *r, int64_t start, int64_t n
     u->g = r->g;
     u->w.data = opt__at(&r->w, start);
     u->g.data = opt__at(&r->g, start);
-    for (int s = 0; s < o->nslots; s++) {
-        u->slot[s] = r->slot[s];
-        u->slot[s].data = opt__at(&r->slot[s], start);
-    }
-    if (!o->method.whole_tensor) {
+    if (!o->method.whole_tensor)
         u->w.dim[0] = u->g.dim[0] = n;
-        for (int s = 0; s < o->nslots; s++)
-            u->slot[s].dim[0] = n;
+    for (int s = 0; s < o->nslots; s++) {
+        opt_tensor *slot = &u->slot[o->slot[s]];
+
+        *slot = r->slot[s];
+        slot->data = opt__at(&r->slot[s], start);
+        if (!o->method.whole_tensor)
+            slot->dim[0] = n;
     }
 }
 

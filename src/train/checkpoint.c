@@ -50,7 +50,7 @@ static opt_status make_list(opt_ctx *ctx, opt_params params, const opt_optim *op
 
         bytes += best ? own + strlen("best.") : 0;
         for (int s = 0; s < slots; s++)
-            bytes += own + strlen(optim->method.slot[s]) + strlen("slot..");
+            bytes += own + strlen(opt__slot_name(optim, s)) + strlen("slot..");
     }
     l.at = opt__alloc(ctx, (int64_t)params.n * (slots + 2), sizeof *l.at);
     l.names = room = opt__alloc(ctx, (int64_t)bytes, 1);
@@ -62,7 +62,7 @@ static opt_status make_list(opt_ctx *ctx, opt_params params, const opt_optim *op
         l.at[l.n++] = (opt__named){params.at[p].name, params.at[p].value};
     for (int s = 0; s < slots; s++)
         for (int p = 0; p < params.n; p++)
-            add(&l, &room, "slot", optim->method.slot[s], params.at[p].name, optim->slots[p * slots + s]);
+            add(&l, &room, "slot", opt__slot_name(optim, s), params.at[p].name, optim->slots[p * slots + s]);
     for (int p = 0; best && p < params.n; p++)
         add(&l, &room, "best", NULL, params.at[p].name, optim->best.value[p]);
     *out = l;

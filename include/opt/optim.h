@@ -228,7 +228,8 @@ opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
  * future depends on. */
 opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst);
 
-/* The Euclidean norm of all gradients together; NaN, with a message, when params make no sense. */
+/* The Euclidean norm of all gradients together, but for frozen parameters'; NaN, with a message, when params
+ * make no sense. */
 double opt_grad_norm(opt_ctx *ctx, opt_params params);
 
 /* ---- Schedules: pure functions of the step ------------------------------------------------------------- */

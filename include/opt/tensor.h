@@ -25,11 +25,15 @@ typedef struct opt_tensor {
 } opt_tensor;
 
 /* A parameter to train: its value, the gradient of the loss by it (same shape and dtype), and a name for
- * messages and files. no_decay exempts it from l2 and weight decay, as biases often are. */
+ * messages and files. no_decay exempts it from l2 and weight decay, as biases often are; the rest makes
+ * groups of parameters that an optimizer treats otherwise. What is not set, 0, changes nothing. */
 typedef struct opt_param {
     const char *name;
     opt_tensor value, grad;
     bool no_decay;
+    bool frozen;      /* never stepped: it has no state, and its gradient is neither looked at nor counted */
+    double lr_factor; /* times the learning rate; >= 0, 0 means 1 */
+    double decay_factor; /* times l2 and weight_decay; likewise */
 } opt_param;
 
 /* A list of n parameters with distinct names. */

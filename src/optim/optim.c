@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The driver: making an optimizer, and looking at one.
+ * The driver: making an optimizer.
  */
 #include "optim/optim.h"
 
@@ -9,8 +9,6 @@
 
 #include "optim/method.h"
 #include "optim/params.h"
-
-/* ---- Making one ---------------------------------------------------------------------------------------- */
 
 static opt_status check_option(opt_ctx *ctx, const char *method, const char *name, double *x)
 {
@@ -68,6 +66,32 @@ static opt_status check_single(opt_optim *o)
     return OPT_OK;
 }
 
+/* Fills in the parameters' factors; no_decay becomes a factor of 0. */
+static opt_status check_groups(opt_optim *o)
+{
+    int frozen = 0;
+
+    for (int p = 0; p < o->nparams; p++) {
+        opt_param *param = &o->params[p];
+        double *const factor[] = {&param->lr_factor, &param->decay_factor};
+
+        for (int i = 0; i < 2; i++) {
+            const double x = *factor[i];
+
+            *factor[i] = x == 0 ? 1 : x == OPT_ZERO ? 0 : x;
+            if (!(*factor[i] >= 0 && isfinite(*factor[i])))
+                return opt__fail(o->ctx, OPT_EINVAL, "%s: %s of %s = %g is outside [0, inf)", o->method.name,
+                                 i == 0 ? "lr_factor" : "decay_factor", param->name, x);
+        }
+        if (param->no_decay)
+            param->decay_factor = 0;
+        frozen += param->frozen;
+    }
+    return frozen < o->nparams
+               ? OPT_OK
+               : opt__fail(o->ctx, OPT_EINVAL, "%s: every parameter is frozen", o->method.name);
+}
+
 /* Which slots the hyper-parameters, already read, make the method need. */
 static void choose_slots(opt_optim *o)
 {
@@ -86,7 +110,8 @@ static int64_t slot_offset(const opt_tensor *w, int64_t end)
     return (end + size - 1) / size * size; /* f64 may follow an odd number of f32 */
 }
 
-static opt_status allocate_slots(opt_optim *o)
+/* The bytes of all slots of one name, or -1 when that overflows. Frozen parameters have none. */
+static int64_t slot_bytes(const opt_optim *o)
 {
     int64_t end = 0;
 
@@ -94,20 +119,33 @@ static opt_status allocate_slots(opt_optim *o)
         const opt_tensor *w = &o->params[p].value;
         const int64_t bytes = opt_tensor_len(w) * (int64_t)opt__size(w->dtype);
 
+        if (o->params[p].frozen)
+            continue;
         if (end > PTRDIFF_MAX - bytes - (int64_t)sizeof(double))
-            return opt__fail(o->ctx, OPT_ESHAPE, "%s: the size of all parameters overflows", o->method.name);
+            return -1;
         end = slot_offset(w, end) + bytes;
     }
+    return end;
+}
+
+static opt_status allocate_slots(opt_optim *o)
+{
+    const int64_t all = slot_bytes(o);
+    int64_t end = 0;
+
+    if (all < 0)
+        return opt__fail(o->ctx, OPT_ESHAPE, "%s: the size of all parameters overflows", o->method.name);
     for (int s = 0; s < o->nslots; s++) {
-        o->slot_memory[s] = opt__alloc(o->ctx, end, 1);
+        o->slot_memory[s] = opt__alloc(o->ctx, all, 1);
         if (o->slot_memory[s] == NULL)
             return opt__no_memory(o->ctx, o->method.name);
     }
-    end = 0;
     for (int p = 0; p < o->nparams; p++) {
         const opt_tensor *w = &o->params[p].value;
         const int64_t start = slot_offset(w, end);
 
+        if (o->params[p].frozen)
+            continue;
         for (int s = 0; s < o->nslots; s++) {
             o->slots[p * o->nslots + s] = *w;
             o->slots[p * o->nslots + s].data = (char *)o->slot_memory[s] + start;
@@ -126,8 +164,9 @@ static bool joins(const opt_tensor *a, const opt_tensor *b)
 /* Whether parameter p, with these slots, goes on where the run ends. */
 static bool continues(const opt_optim *o, const opt__run *r, int p)
 {
-    if (o->method.whole_tensor || r->no_decay != o->params[p].no_decay ||
-        !joins(&r->w, &o->params[p].value) || !joins(&r->g, &o->params[p].grad))
+    if (o->method.whole_tensor || r->lr_factor != o->params[p].lr_factor ||
+        r->decay_factor != o->params[p].decay_factor || !joins(&r->w, &o->params[p].value) ||
+        !joins(&r->g, &o->params[p].grad))
         return false;
     for (int s = 0; s < o->nslots; s++)
         if (!joins(&r->slot[s], &o->slots[p * o->nslots + s]))
@@ -147,6 +186,8 @@ static void find_runs(opt_optim *o)
         const opt_param *param = &o->params[p];
         opt__run *r = o->runs + o->nruns;
 
+        if (param->frozen)
+            continue;
         if (o->nruns > 0 && continues(o, r - 1, p)) {
             const int64_t n = opt_tensor_len(&param->value);
 
@@ -156,7 +197,11 @@ static void find_runs(opt_optim *o)
                 r[-1].slot[s].dim[0] += n;
             continue;
         }
-        *r = (opt__run){.w = param->value, .g = param->grad, .no_decay = param->no_decay, .first = p};
+        *r = (opt__run){.w = param->value,
+                        .g = param->grad,
+                        .lr_factor = param->lr_factor,
+                        .decay_factor = param->decay_factor,
+                        .first = p};
         for (int s = 0; s < o->nslots; s++)
             r->slot[s] = o->slots[p * o->nslots + s];
         if (!o->method.whole_tensor) {
@@ -211,12 +256,15 @@ static opt_status find_gradients(opt_optim *o)
     for (int p = 0; p < o->nparams; p++) {
         const opt_tensor g = flat(&o->params[p].grad);
         opt__stretch *last = o->gradients + o->ngradients;
+        const bool first = o->ngradients == 0;
 
-        if (p > 0 && joins(&last[-1].g, &g)) {
+        if (o->params[p].frozen)
+            continue;
+        if (!first && joins(&last[-1].g, &g)) {
             last[-1].g.dim[0] += g.dim[0];
             continue;
         }
-        *last = (opt__stretch){g, p > 0 ? last[-1].first + last[-1].g.dim[0] : 0};
+        *last = (opt__stretch){g, first ? 0 : last[-1].first + last[-1].g.dim[0]};
         o->ngradients++;
     }
     if (o->ctx->threads == 1)
@@ -237,7 +285,9 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
         return opt__no_memory(o->ctx, o->method.name);
     memcpy(o->params, params.at, (size_t)params.n * sizeof *o->params);
     o->nparams = params.n;
-    s = opt__read_hyper(o->ctx, &o->method, hyper, o->hyper);
+    s = check_groups(o);
+    if (!s)
+        s = opt__read_hyper(o->ctx, &o->method, hyper, o->hyper);
     if (!s)
         s = check_single(o);
     if (s)
@@ -291,23 +341,6 @@ opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyp
     return OPT_OK;
 }
 
-opt_status opt__optim_reserve_best(opt_optim *o)
-{
-    opt_status s = OPT_OK;
-
-    if (o->best.value == NULL)
-        o->best.value = opt__alloc(o->ctx, o->nparams, sizeof *o->best.value);
-    if (o->best.value == NULL)
-        return opt__no_memory(o->ctx, o->method.name);
-    for (int p = 0; !s && p < o->nparams; p++) {
-        const opt_tensor *w = &o->params[p].value;
-
-        if (o->best.value[p].data == NULL)
-            s = opt_tensor_new(o->ctx, w->dtype, w->ndim, w->dim, &o->best.value[p]);
-    }
-    return s;
-}
-
 void opt_optim_free(opt_optim *o)
 {
     if (o != NULL) {
@@ -325,96 +358,4 @@ void opt_optim_free(opt_optim *o)
         opt__free(o->ctx, o->hyper);
         opt__free(o->ctx, o);
     }
-}
-
-/* ---- Looking at one ------------------------------------------------------------------------------------ */
-
-double opt_optim_lr(const opt_optim *o)
-{
-    if (o == NULL)
-        return (double)NAN;
-    return o->opts.schedule ? o->opts.schedule(o->opts.lr, o->t, o->opts.schedule_arg) : o->opts.lr;
-}
-
-void opt_optim_set_lr(opt_optim *o, double lr)
-{
-    if (o != NULL)
-        o->opts.lr = lr;
-}
-
-int64_t opt_optim_steps(const opt_optim *o)
-{
-    return o ? o->t : 0;
-}
-
-opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot)
-{
-    if (o == NULL || slot == NULL || param < 0 || param >= o->nparams)
-        return NULL;
-    for (int s = 0; s < o->nslots; s++)
-        if (strcmp(slot, opt__slot_name(o, s)) == 0)
-            return &o->slots[param * o->nslots + s];
-    return NULL;
-}
-
-static opt_status check_alike(const opt_optim *src, const opt_optim *dst)
-{
-    if (strcmp(src->method.name, dst->method.name) != 0)
-        return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: from %s to %s", src->method.name,
-                         dst->method.name);
-    if (src->nslots != dst->nslots || memcmp(src->slot, dst->slot, sizeof src->slot) != 0)
-        return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: settings of %s that need other slots",
-                         src->method.name);
-    if (src->nparams != dst->nparams)
-        return opt__fail(dst->ctx, OPT_ESHAPE, "copy_state: from %d parameters to %d", src->nparams,
-                         dst->nparams);
-    for (int p = 0; p < src->nparams; p++) {
-        const opt_param *a = &src->params[p], *b = &dst->params[p];
-
-        if (!opt__same_shape(&a->value, &b->value))
-            return opt__fail(dst->ctx, OPT_ESHAPE, "copy_state: %s is %s, %s is %s", a->name,
-                             opt__shape_of(&a->value).text, b->name, opt__shape_of(&b->value).text);
-        if (a->value.dtype != b->value.dtype)
-            return opt__fail(dst->ctx, OPT_EDTYPE, "copy_state: %s is %s, %s is %s", a->name,
-                             opt__dtype_name(a->value.dtype), b->name, opt__dtype_name(b->value.dtype));
-    }
-    return OPT_OK;
-}
-
-opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
-{
-    opt_status s;
-
-    if (dst == NULL)
-        return OPT_EINVAL;
-    if (src == NULL)
-        return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: src is NULL");
-    s = check_alike(src, dst);
-    for (int i = 0; !s && i < src->nparams * src->nslots; i++)
-        s = opt_tensor_copy(dst->ctx, &src->slots[i], &dst->slots[i]);
-    if (!s)
-        dst->t = src->t;
-    return s;
-}
-
-double opt__optim_grad_norm(const opt_optim *o)
-{
-    return o->grad_norm;
-}
-
-double opt__optim_last_lr(const opt_optim *o)
-{
-    return o->last_lr;
-}
-
-bool opt__optim_updates(const opt_optim *o, const opt_ctx *ctx, opt_params params)
-{
-    if (o->ctx != ctx || params.n != o->nparams)
-        return false;
-    for (int p = 0; p < params.n; p++)
-        if (params.at[p].value.data != o->params[p].value.data ||
-            params.at[p].grad.data != o->params[p].grad.data ||
-            !opt__same_shape(&params.at[p].value, &o->params[p].value))
-            return false;
-    return true;
 }

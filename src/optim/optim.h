@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The driver's insides, shared by optim.c (making and reading one) and step.c, and what the training loop
- * sees of it.
+ * The driver's insides, shared by optim.c (making one), state.c and step.c, and what the training loop sees
+ * of it.
  *
  * Parameters whose values and gradients lie end to end in memory are stepped as one run, so a network of many
  * small tensors costs no more than one large tensor. Slots of a name are one block of memory in the order of
@@ -25,9 +25,9 @@
 typedef struct opt__run {
     opt_tensor w, g, slot[OPT_MAX_SLOTS]; /* as many as are needed; one dimension; of a whole_tensor method,
                                              the parameter's own shape */
-    bool no_decay;
-    int first;          /* the parameter it begins with, for messages */
-    int64_t first_part; /* its first chunk's number among all runs' */
+    double lr_factor, decay_factor;       /* of its parameters, filled in */
+    int first;                            /* the parameter it begins with, for messages */
+    int64_t first_part;                   /* its first chunk's number among all runs' */
 } opt__run;
 
 struct opt_optim {

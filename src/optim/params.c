@@ -170,7 +170,8 @@ static double scaled_norm(const opt__stretch *stretches, int n, double limit)
 opt_status opt__blame_nonfinite(opt_ctx *ctx, const char *who, opt_params params)
 {
     for (int i = 0; i < params.n; i++) {
-        const int64_t at = opt__find_nonfinite(&params.at[i].grad);
+        const int64_t at = params.at[i].frozen ? -1 : opt__find_nonfinite(&params.at[i].grad);
+
         if (at >= 0)
             return opt__fail(ctx, OPT_ENONFINITE, "%s: element %lld of the gradient of %s is %g", who,
                              (long long)at, params.at[i].name, opt__shown(opt_get(&params.at[i].grad, at)));
@@ -202,6 +203,7 @@ double opt_grad_norm(opt_ctx *ctx, opt_params params)
     double norm[2] = {(double)NAN};
     opt__stretch *stretches;
     opt_status s = opt__enter(ctx);
+    int n = 0;
 
     if (!s)
         s = opt__check_params(ctx, "grad_norm", params);
@@ -213,8 +215,11 @@ double opt_grad_norm(opt_ctx *ctx, opt_params params)
         return norm[0];
     }
     for (int i = 0; i < params.n; i++)
-        stretches[i] = (opt__stretch){params.at[i].grad, i > 0 ? end_of(&stretches[i - 1]) : 0};
-    if (opt__norm(ctx, stretches, params.n, HUGE_VAL, NULL, norm))
+        if (!params.at[i].frozen) {
+            stretches[n] = (opt__stretch){params.at[i].grad, n > 0 ? end_of(&stretches[n - 1]) : 0};
+            n++;
+        }
+    if (opt__norm(ctx, stretches, n, HUGE_VAL, NULL, norm))
         opt__blame_nonfinite(ctx, "grad_norm", params);
     opt__free(ctx, stretches);
     return norm[0];

@@ -16,7 +16,7 @@ static opt_status sum_over_ranks(opt_optim *o)
     for (int p = 0; c->size > 1 && p < o->nparams; p++) {
         opt_tensor *g = &o->params[p].grad;
 
-        if (c->sum(c->ud, g->data, (size_t)opt_tensor_len(g), g->dtype))
+        if (!o->params[p].frozen && c->sum(c->ud, g->data, (size_t)opt_tensor_len(g), g->dtype))
             return opt__fail(o->ctx, OPT_ECOMM, "%s: summing the gradient of %s over ranks failed",
                              o->method.name, o->params[p].name);
     }
@@ -105,11 +105,12 @@ static void step_part(void *arg, int64_t part, int thread)
     const opt__run *r = run_of(o, part);
     const int64_t chunk = opt__chunk(o, r), start = (part - r->first_part) * chunk;
     const int64_t rest = opt_tensor_len(&r->w) - start, n = rest < chunk ? rest : chunk;
+    const double lr = job->lr * r->lr_factor;
     const opt__adjust adjust = {.clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL,
                                 .scale = job->scale,
-                                .l2 = r->no_decay ? 0 : o->opts.l2,
-                                .factor = r->no_decay ? 1 : 1 - job->lr * o->opts.weight_decay};
-    opt_update u = {.hyper = o->hyper, .t = o->t + 1, .lr = job->lr, .kernels = o->ctx->kernels};
+                                .l2 = r->decay_factor * o->opts.l2,
+                                .factor = 1 - lr * (r->decay_factor * o->opts.weight_decay)};
+    opt_update u = {.hyper = o->hyper, .t = o->t + 1, .lr = lr, .kernels = o->ctx->kernels};
     opt_status s;
 
     view(o, r, start, n, &u);

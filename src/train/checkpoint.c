@@ -62,7 +62,9 @@ static opt_status make_list(opt_ctx *ctx, opt_params params, const opt_optim *op
         l.at[l.n++] = (opt__named){params.at[p].name, params.at[p].value};
     for (int s = 0; s < slots; s++)
         for (int p = 0; p < params.n; p++)
-            add(&l, &room, "slot", opt__slot_name(optim, s), params.at[p].name, optim->slots[p * slots + s]);
+            if (optim->slots[p * slots + s].data != NULL) /* a frozen parameter's is not there */
+                add(&l, &room, "slot", opt__slot_name(optim, s), params.at[p].name,
+                    optim->slots[p * slots + s]);
     for (int p = 0; best && p < params.n; p++)
         add(&l, &room, "best", NULL, params.at[p].name, optim->best.value[p]);
     *out = l;

@@ -37,7 +37,7 @@ typedef struct opt_optim_opts {
     double clip_value;        /* >= 0; 0: off */
     double clip_norm;         /* likewise */
     double l2;                /* likewise */
-    double weight_decay;      /* likewise; 0: the method's own; OPT_ZERO: off */
+    double weight_decay;      /* likewise; 0: the method's own, off but for opt_adamw; OPT_ZERO: off */
     bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
 } opt_optim_opts;
 
@@ -73,6 +73,126 @@ typedef struct opt_adam_opts {
     double beta2; /* decay of v, in [0, 1); 0 means 0.999 */
     double eps;   /* > 0; 0 means 1e-8 */
 } opt_adam_opts;
+
+/* Heavy ball: Polyak 1964, as PyTorch's SGD has it; slot "v", zero at first:
+ *
+ *     v <- mu v + g        w <- w - lr v
+ *
+ * A sum of gradients where opt_momentum is an average. */
+extern const opt_method opt_heavy_ball;
+typedef struct opt_heavy_ball_opts {
+    double mu; /* in [0, 1); 0 means 0.9 */
+} opt_heavy_ball_opts;
+
+/* Nesterov's momentum: Sutskever et al. 2013 (ICML), in the form of PyTorch's SGD, where w is the point at
+ * which the gradient is taken; slot "v", zero at first:
+ *
+ *     v <- mu v + g        w <- w - lr (g + mu v) */
+extern const opt_method opt_nesterov;
+typedef struct opt_nesterov_opts {
+    double mu; /* in [0, 1); 0 means 0.9 */
+} opt_nesterov_opts;
+
+/* RMSProp: Hinton's lecture 6e (2012), as PyTorch has it; slots "v" and, where they are needed, "m" and "b",
+ * zero at first:
+ *
+ *     v <- alpha v + (1 - alpha) g^2        d = sqrt(v) + eps        w <- w - lr g / d
+ *
+ * Centered (Graves 2013, arXiv:1308.0850), by the gradient's deviation from its average:
+ *
+ *     m <- alpha m + (1 - alpha) g          d = sqrt(v - m^2) + eps
+ *
+ * With momentum:
+ *
+ *     b <- momentum b + g / d               w <- w - lr b
+ *
+ * eps stays outside the root. Where rounding would make v - m^2 negative it counts as 0. */
+extern const opt_method opt_rmsprop;
+typedef struct opt_rmsprop_opts {
+    double alpha;    /* decay of v and m, in [0, 1); 0 means 0.99 */
+    double eps;      /* > 0; 0 means 1e-8 */
+    double momentum; /* in [0, 1); 0: no slot "b" */
+    double centered; /* 1: by the deviation; 0: no slot "m" */
+} opt_rmsprop_opts;
+
+/* Adagrad: Duchi, Hazan & Singer 2011 (JMLR 12), as PyTorch has it; slot "sum", to which the first step adds
+ * initial_sum:
+ *
+ *     sum <- sum + g^2        w <- w - lr / (1 + (t - 1) lr_decay) g / (sqrt(sum) + eps) */
+extern const opt_method opt_adagrad;
+typedef struct opt_adagrad_opts {
+    double lr_decay;    /* >= 0 */
+    double initial_sum; /* >= 0 */
+    double eps;         /* > 0; 0 means 1e-10 */
+} opt_adagrad_opts;
+
+/* AdamW: Loshchilov & Hutter 2019 (arXiv:1711.05101), as PyTorch has it: Adam with a weight_decay of 0.01
+ * unless opt_optim_opts has another. */
+extern const opt_method opt_adamw;
+typedef opt_adam_opts opt_adamw_opts;
+
+/* AMSGrad: Reddi, Kale & Kumar 2018 (arXiv:1904.09237), as PyTorch has it: Adam with the largest v so far
+ * under the root; slots "m", "v" and "v_max", zero at first:
+ *
+ *     v_max <- max(v_max, v)        w <- w - lr (m / (1 - beta1^t)) / (sqrt(v_max / (1 - beta2^t)) + eps) */
+extern const opt_method opt_amsgrad;
+typedef opt_adam_opts opt_amsgrad_opts;
+
+/* NAdam: Dozat 2016 (ICLR workshop), as PyTorch 1.13 has it; Adam's slots, and Nesterov's look ahead with a
+ * momentum mu that grows:
+ *
+ *     mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)        P_t = mu_1 mu_2 ... mu_t
+ *     w <- w - lr ((1 - mu_t) / (1 - P_t) g + mu_(t+1) / (1 - P_t mu_t mu_(t+1)) m)
+ *               / (sqrt(v / (1 - beta2^t)) + eps)
+ *
+ * The paper has P_t mu_(t+1) in the last bracket, as later versions of PyTorch do: a difference in the first
+ * few steps. */
+extern const opt_method opt_nadam;
+typedef struct opt_nadam_opts {
+    double beta1;          /* decay of m and in the end mu, in [0, 1); 0 means 0.9 */
+    double beta2;          /* decay of v, in [0, 1); 0 means 0.999 */
+    double eps;            /* > 0; 0 means 1e-8 */
+    double momentum_decay; /* >= 0; 0 means 4e-3 */
+} opt_nadam_opts;
+
+/* RAdam: Liu et al. 2020 (arXiv:1908.03265), as PyTorch 1.13 has it; Adam's slots, and a step that is shorter
+ * while v is an average of few gradients:
+ *
+ *     R = 2 / (1 - beta2) - 1        rho = R - 2 t beta2^t / (1 - beta2^t)
+ *     r = sqrt((rho - 4) (rho - 2) R / ((R - 4) (R - 2) rho))
+ *     w <- w - lr r (m / (1 - beta1^t)) sqrt(1 - beta2^t) / (sqrt(v) + eps)    where rho > 5
+ *     w <- w - lr m / (1 - beta1^t)                                            before that
+ *
+ * With the default beta2 it is so from the sixth step on. */
+extern const opt_method opt_radam;
+typedef opt_adam_opts opt_radam_opts;
+
+/* Lion: Chen et al. 2023 (arXiv:2302.06675), Algorithm 2; slot "m", zero at first:
+ *
+ *     w <- w - lr sign(beta1 m + (1 - beta1) g)        m <- beta2 m + (1 - beta2) g
+ *
+ * Every weight moves by lr, so lr is to be three to ten times as small as Adam's, and weight_decay, the
+ * paper's lambda, as much larger. sign(0) is 0. */
+extern const opt_method opt_lion;
+typedef struct opt_lion_opts {
+    double beta1; /* in [0, 1); 0 means 0.9 */
+    double beta2; /* decay of m, in [0, 1); 0 means 0.99 */
+} opt_lion_opts;
+
+/* Rprop: Riedmiller & Braun 1993 (ICNN), as PyTorch has it, for gradients of all examples: the noise of
+ * mini-batches turns signs. Slot "prev", zero at first, and "step", which is lr in the first step; a later
+ * rate has no effect:
+ *
+ *     step <- step eta_plus where g has the sign of prev, step eta_minus where it has the other
+ *     step <- min(max(step, step_min), step_max)
+ *     g <- 0 where the signs differed        w <- w - sign(g) step        prev <- g */
+extern const opt_method opt_rprop;
+typedef struct opt_rprop_opts {
+    double eta_minus; /* in (0, 1); 0 means 0.5 */
+    double eta_plus;  /* >= 1; 0 means 1.2 */
+    double step_min;  /* > 0; 0 means 1e-6 */
+    double step_max;  /* > 0; 0 means 50 */
+} opt_rprop_opts;
 
 /* Makes an optimizer for params. hyper points to the method's options (opt_adam_opts and so on), or is NULL
  * for the defaults. The list is copied; the tensors and names must outlive *out. Parameters may mix dtypes.

@@ -102,10 +102,23 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
 
 #define TABLE(type)                                                                                          \
     {                                                                                                        \
-        .isa = QUOTE(OPT__ISA), .effective = effective_##type, .shrink = shrink_##type, .gd = gd_##type,     \
-        .momentum = momentum_##type, .adam = adam_##type, .add_squares = add_squares_##type,                 \
-        .sum_lanes = sum_lanes, .matmul = matmul_##type, .matmul_add = matmul_add_##type,                    \
-        .accumulate = accumulate_##type,                                                                     \
+        .isa = QUOTE(OPT__ISA), .effective = effective_##type, .shrink = shrink_##type,                      \
+        .step = {[OPT__GD] = gd_##type,                                                                      \
+                 [OPT__MOMENTUM] = momentum_##type,                                                          \
+                 [OPT__NESTEROV] = nesterov_##type,                                                          \
+                 [OPT__ADAM] = adam_##type,                                                                  \
+                 [OPT__AMSGRAD] = amsgrad_##type,                                                            \
+                 [OPT__NADAM] = nadam_##type,                                                                \
+                 [OPT__WARM_UP] = warm_up_##type,                                                            \
+                 [OPT__RMSPROP] = rmsprop_##type,                                                            \
+                 [OPT__RMSPROP_MOMENTUM] = rmsprop_momentum_##type,                                          \
+                 [OPT__RMSPROP_CENTRED] = rmsprop_centred_##type,                                            \
+                 [OPT__RMSPROP_CENTRED_MOMENTUM] = rmsprop_centred_momentum_##type,                          \
+                 [OPT__ADAGRAD] = adagrad_##type,                                                            \
+                 [OPT__LION] = lion_##type,                                                                  \
+                 [OPT__RPROP] = rprop_##type},                                                               \
+        .add_squares = add_squares_##type, .sum_lanes = sum_lanes, .matmul = matmul_##type,                  \
+        .matmul_add = matmul_add_##type, .accumulate = accumulate_##type,                                    \
         .activate = {activate_relu_##type, activate_tanh_##type, activate_sigmoid_##type,                    \
                      activate_linear_##type},                                                                \
         .derive = {derive_relu_##type, derive_tanh_##type, derive_sigmoid_##type},                           \

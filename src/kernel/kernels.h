@@ -15,17 +15,35 @@
 
 #include <opt/base.h>
 
-typedef struct opt__adam {
-    double rate;       /* lr / (1 - beta1^t) */
-    double root_scale; /* 1 / sqrt(1 - beta2^t) */
-    double beta1, beta2, eps;
-} opt__adam;
-
 /* What happens to a gradient before it is used, g <- clamp(g, -clip, clip) * scale + l2 w, and then to the
  * weight before its update, w <- w * factor. clip may be infinite. */
 typedef struct opt__adjust {
     double clip, scale, l2, factor;
 } opt__adjust;
+
+/* The updates of the optimizers: for each its slots and then its constants c, in order; rest is 1 - beta, or
+ * whatever else its method makes of it. The formulas are the rules in steps.inc, what they are good for is in
+ * <opt/optim.h>. */
+typedef enum opt__step {
+    OPT__GD,                       /* ; lr */
+    OPT__MOMENTUM,                 /* v; lr, beta, rest */
+    OPT__NESTEROV,                 /* v; lr, mu */
+    OPT__ADAM,                     /* m, v; beta1, rest1, beta2, rest2, rate, root_scale, eps */
+    OPT__AMSGRAD,                  /* m, v, v_max; as Adam's */
+    OPT__NADAM,                    /* m, v; as Adam's with rate of m, and at the end rate of g */
+    OPT__WARM_UP,                  /* m, v; as Adam's up to rate: v is averaged and not used */
+    OPT__RMSPROP,                  /* v; lr, alpha, rest, eps */
+    OPT__RMSPROP_MOMENTUM,         /* v, b; lr, alpha, rest, eps, mu */
+    OPT__RMSPROP_CENTRED,          /* v, m; as RMSProp's */
+    OPT__RMSPROP_CENTRED_MOMENTUM, /* v, m, b; lr, alpha, rest, eps, mu */
+    OPT__ADAGRAD,                  /* sum; lr, eps, what is added to sum before it is used */
+    OPT__LION,                     /* m; lr, beta1, rest1, beta2, rest2 */
+    OPT__RPROP, /* prev, step; eta_minus, eta_plus, step_min, step_max, what is added to step before it is
+                   used */
+    OPT__STEPS
+} opt__step;
+
+#define OPT__CONSTANTS 8 /* of a step, those it does not have included */
 
 /* What becomes of a narrow product z, and what `other` is. */
 typedef enum opt__finish {
@@ -38,15 +56,12 @@ typedef enum opt__finish {
 typedef struct opt__kernels {
     const char *isa; /* "baseline", "avx2", "avx512", "neon" */
 
-    /* steps.inc: the two halves of an adjustment, out <- the gradient and w <- w * factor; and the updates of
-     * opt_gd, opt_momentum and opt_adam, which take an adjustment, or NULL, into the same pass. */
+    /* steps.inc: the two halves of an adjustment, out <- the gradient and w <- w * factor; and the updates,
+     * for c[OPT__CONSTANTS], which take an adjustment, or NULL, into the same pass. */
     void (*effective)(int64_t n, const void *w, const void *g, void *out, const opt__adjust *adjust);
     void (*shrink)(int64_t n, void *w, double factor);
-    void (*gd)(int64_t n, void *w, const void *g, double lr, const opt__adjust *adjust);
-    void (*momentum)(int64_t n, void *w, const void *g, void *v, double lr, double beta,
-                     const opt__adjust *adjust);
-    void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, const opt__adam *c,
-                 const opt__adjust *adjust);
+    void (*step[OPT__STEPS])(int64_t n, void *w, const void *g, void *const *slot, const double *c,
+                             const opt__adjust *adjust);
 
     /* sums.inc: adds to lane[OPT__SUM_LANES] the squares of n elements, in f64, each first brought into
      * [-limit, limit], which may be infinite: x[0]^2 to lane[first], and so on round. Not finite when an

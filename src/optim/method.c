@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Checks of a method and its hyper-parameters.
+ * Checks of a method and its hyper-parameters; the table of the library's own.
  */
 #include "optim/method.h"
 
@@ -65,5 +65,35 @@ opt_status opt__read_hyper(opt_ctx *ctx, const opt_method *m, const void *given,
                              h->max);
         out[i] = x;
     }
+    return OPT_OK;
+}
+
+/* ---- The library's own --------------------------------------------------------------------------------- */
+
+static const opt_method *const own[] = {
+    &opt_gd,    &opt_momentum, &opt_heavy_ball, &opt_nesterov, &opt_adam, &opt_adamw, &opt_amsgrad,
+    &opt_nadam, &opt_radam,    &opt_rmsprop,    &opt_adagrad,  &opt_lion, &opt_rprop, NULL};
+
+bool opt__adjusts(const opt_method *m)
+{
+    for (const opt_method *const *known = own; *known != NULL; known++)
+        if (m->update == (*known)->update)
+            return true;
+    return false;
+}
+
+opt_status opt__apply(opt__step step, const opt_update *u, const double *c)
+{
+    /* A caller may hand an opt_update of its own making to a built-in method: then the loops every machine
+     * has will do. */
+    const opt__kernels *k = u->kernels ? u->kernels : opt__kernels_for(OPT_ISA_BASELINE);
+    void *slot[OPT_MAX_SLOTS];
+    int n = 0;
+
+    for (int s = 0; s < OPT_MAX_SLOTS; s++) {
+        slot[n] = u->slot[s].data;
+        n += slot[n] != NULL;
+    }
+    k[u->w.dtype == OPT_F64].step[step](opt_tensor_len(&u->w), u->w.data, u->g.data, slot, c, u->adjust);
     return OPT_OK;
 }

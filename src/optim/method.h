@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Checks of a method and its hyper-parameters.
+ * Checks of a method and its hyper-parameters, and what the library's own methods (method_<name>.c) share.
  */
 #ifndef OPT_OPTIM_METHOD_H
 #define OPT_OPTIM_METHOD_H
@@ -8,6 +8,7 @@
 #include <opt/optim.h>
 
 #include "base/context.h"
+#include "kernel/kernels.h"
 
 /* OPT_OK when the method can be run. */
 opt_status opt__check_method(opt_ctx *ctx, const opt_method *m);
@@ -15,7 +16,11 @@ opt_status opt__check_method(opt_ctx *ctx, const opt_method *m);
 /* Whether it is one of the library's own methods, whose updates heed opt_update's adjust. */
 bool opt__adjusts(const opt_method *m);
 
-/* The number of state slots. */
+/* One of the library's own updates: a kernel over what u shows, which gets the slots that the settings need,
+ * in order, and c[OPT__CONSTANTS]. */
+opt_status opt__apply(opt__step step, const opt_update *u, const double *c);
+
+/* The number of state slots, needed or not. */
 int opt__slot_count(const opt_method *m);
 
 /* out[0..nhyper) <- the options given (NULL: none), 0 replaced by the default and OPT_ZERO by 0, each checked

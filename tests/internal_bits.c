@@ -20,7 +20,7 @@
 #include "kernel/elementary.h"
 #include "kernel/kernels.h"
 
-#define MAX_LINES 64
+#define MAX_LINES 96
 
 typedef struct line {
     char name[40];
@@ -30,15 +30,12 @@ typedef struct line {
 static line lines[MAX_LINES];
 static int nlines;
 
-/* ---- Hashing --------------------------------------------------------------------------------------------
- */
+/* ---- Hashing ------------------------------------------------------------------------------------------- */
 
 /* FNV-1a over numbers, lowest byte first whatever the machine's order; every NaN counts as the same. */
 static uint64_t hash_tensor(uint64_t hash, const opt_tensor *t)
 {
-    const int64_t n = opt_tensor_len(t);
-
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < opt_tensor_len(t); i++) {
         const double x = opt_get(t, i);
         const uint64_t bits = isnan(x) ? 0x7ff8000000000000u : opt__bits(x);
 
@@ -76,8 +73,7 @@ static void check(const opt_ctx *ctx, opt_status s)
     }
 }
 
-/* ---- What is computed -----------------------------------------------------------------------------------
- */
+/* ---- What is computed ---------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -166,8 +162,7 @@ static void moons(opt_ctx *ctx, opt_dtype dtype)
     opt_tensor_free(ctx, &table.y);
 }
 
-/* ---- A checkpoint of another machine --------------------------------------------------------------------
- */
+/* ---- A checkpoint of another machine ------------------------------------------------------------------- */
 
 static opt_status stop_half_way(const opt_progress *p, void *ud)
 {
@@ -237,27 +232,48 @@ static void wide(opt_ctx *ctx, opt_dtype dtype)
     opt_tensor_free(ctx, &table.y);
 }
 
-static void steps(opt_ctx *ctx, opt_dtype dtype)
+/* 200 steps with the same gradients, or 70 where they change after every tenth. */
+static uint64_t hash_steps(opt_ctx *ctx, const opt_method *method, const void *hyper,
+                           const opt_optim_opts *opts, opt_param p, bool changing)
 {
-    enum { N = 100003 };
-    opt_param p = {.name = "w", .value = make(ctx, dtype, N, 1), .grad = make(ctx, dtype, N, 1)};
+    opt_optim *o;
     opt_rng r;
 
-    for (int k = 0; k < METHODS; k++) {
-        const opt_optim_opts opts = {
-            .lr = 0.01, .clip_value = 2, .clip_norm = 300, .l2 = 0.01, .weight_decay = 0.02};
-        opt_optim *o;
+    opt_rng_seed(&r, 7);
+    draw(&r, &p.value, 1);
+    draw(&r, &p.grad, 1.3);
+    check(ctx, opt_optim_new(ctx, method, hyper, opts, (opt_params){&p, 1}, &o));
+    for (int t = 0; t < (changing ? 70 : 200); t++) {
+        if (changing && t % 10 == 9)
+            draw(&r, &p.grad, 1);
+        opt_set(&p.grad, t, t);
+        check(ctx, opt_optim_step(o));
+    }
+    opt_optim_free(o);
+    return hash_params((opt_params){&p, 1});
+}
 
-        opt_rng_seed(&r, 7);
-        draw(&r, &p.value, 1);
-        draw(&r, &p.grad, 1.3);
-        check(ctx, opt_optim_new(ctx, methods[k].method, NULL, &opts, (opt_params){&p, 1}, &o));
-        for (int t = 0; t < 200; t++) {
-            opt_set(&p.grad, t, t);
-            check(ctx, opt_optim_step(o));
-        }
-        note("steps-", methods[k].name, dtype, hash_params((opt_params){&p, 1}));
-        opt_optim_free(o);
+/* Of those that train networks as they have always been; of the others with an adjustment and without. */
+static void steps(opt_ctx *ctx, opt_dtype dtype)
+{
+    enum { N = 100003, FEWER = 40009, VARIANTS = 13, ALL = 16 };
+    static const opt_method *const all[ALL] = {&opt_gd,       &opt_momentum, &opt_adam,    &opt_heavy_ball,
+                                               &opt_nesterov, &opt_rmsprop,  &opt_adagrad, &opt_adamw,
+                                               &opt_amsgrad,  &opt_nadam,    &opt_radam,   &opt_lion,
+                                               &opt_rprop,    &opt_rmsprop,  &opt_rmsprop, &opt_rmsprop};
+    static const char *const names[] = {"rmsprop-momentum", "rmsprop-centred", "rmsprop-both"};
+    static const opt_rmsprop_opts variants[] = {{0, 0, 0.9, 0}, {0, 0, 0, 1}, {0, 0, 0.9, 1}};
+    const opt_optim_opts plain = {.lr = 0.01}, opts = {0.01, NULL, NULL, 2, 300, 0.01, 0.02, false};
+    opt_param p = {.name = "w", .value = make(ctx, dtype, N, 1), .grad = make(ctx, dtype, N, 1)};
+
+    for (int k = 0; k < ALL; k++) {
+        const void *hyper = k < VARIANTS ? NULL : &variants[k - VARIANTS];
+        const bool other = k >= METHODS;
+
+        p.value.dim[0] = p.grad.dim[0] = other ? FEWER : N;
+        note("steps-", k < VARIANTS ? all[k]->name : names[k - VARIANTS], dtype,
+             hash_steps(ctx, all[k], hyper, &opts, p, other) ^
+                 (other ? hash_steps(ctx, all[k], hyper, &plain, p, true) : 0));
     }
     opt_tensor_free(ctx, &p.value);
     opt_tensor_free(ctx, &p.grad);
@@ -350,8 +366,7 @@ static void compute(opt_isa isa, int threads, const char *folder)
     opt_ctx_free(ctx);
 }
 
-/* ---- Comparing ------------------------------------------------------------------------------------------
- */
+/* ---- Comparing ----------------------------------------------------------------------------------------- */
 
 /* Number of lines that differ from the file's, or are missing there. */
 static int compare(FILE *file, const char *isa, int threads)

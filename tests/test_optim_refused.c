@@ -110,6 +110,8 @@ static void methods_that_make_no_sense(void **state)
                    &fine, both, OPT_EINVAL, "mine: slot 2, v, follows an empty one");
     assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .slot = {""}}), NULL, &fine, both,
                    OPT_EINVAL, "mine: slot 0 has an empty name");
+    assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .weight_decay = (double)NAN}), NULL,
+                   &fine, both, OPT_EINVAL, "mine: weight_decay = nan is outside [0, inf)");
     fixture_free(&f);
 }
 

@@ -72,12 +72,12 @@ opt_status opt__read_hyper(opt_ctx *ctx, const opt_method *m, const void *given,
 
 static const opt_method *const own[] = {
     &opt_gd,    &opt_momentum, &opt_heavy_ball, &opt_nesterov, &opt_adam, &opt_adamw, &opt_amsgrad,
-    &opt_nadam, &opt_radam,    &opt_rmsprop,    &opt_adagrad,  &opt_lion, &opt_rprop};
+    &opt_nadam, &opt_radam,    &opt_rmsprop,    &opt_adagrad,  &opt_lion, &opt_rprop, NULL};
 
 bool opt__adjusts(const opt_method *m)
 {
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (m->update == own[i]->update)
+    for (const opt_method *const *known = own; *known != NULL; known++)
+        if (m->update == (*known)->update)
             return true;
     return false;
 }

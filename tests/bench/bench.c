@@ -4,8 +4,10 @@
  * the least and the spread.
  *
  *   moons    the course's job beside plain C
- *   wide     an epoch of 784-128-64-10, beside plain C on OpenBLAS where there is one, and two threads beside
- * one steps    optimizer steps beside the stream of their own shape matmul   products, beside OpenBLAS's
+ *   wide     an epoch of 784-128-64-10, beside plain C on OpenBLAS, and two threads beside one
+ *   steps    optimizer steps beside the stream of their own shape
+ *   methods  the same for each method, over 50 million parameters
+ *   matmul   products, beside OpenBLAS's
  *   shape    a step's cost against parameters, batch, width and depth
  *   memory   heap and resident memory
  *
@@ -22,15 +24,17 @@
 static const struct {
     const char *name;
     void (*run)(void);
-} sections[] = {{"moons", bench_moons},   {"wide", bench_wide},   {"steps", bench_steps},
-                {"matmul", bench_matmul}, {"shape", bench_shape}, {"memory", bench_memory}};
+} sections[] = {{"moons", bench_moons},     {"wide", bench_wide},     {"steps", bench_steps},
+                {"methods", bench_methods}, {"matmul", bench_matmul}, {"shape", bench_shape},
+                {"memory", bench_memory}};
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: bench [moons] [wide] [steps] [matmul] [shape] [memory] [--threads N] [--json FILE] "
-            "[--svg FILE] [--quick]\n");
+    fprintf(
+        stderr,
+        "usage: bench [moons] [wide] [steps] [methods] [matmul] [shape] [memory] [--threads N] [--json FILE] "
+        "[--svg FILE] [--quick]\n");
     return 2;
 }
 

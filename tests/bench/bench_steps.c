@@ -8,11 +8,31 @@
 #include "stream.h"
 #include "timing.h"
 
+static const opt_rmsprop_opts heavy = {.momentum = 0.9}, centred = {.centered = 1},
+                              both = {.momentum = 0.9, .centered = 1};
+
+/* The first are those of the section "steps", all those of "methods". */
 static const struct {
     const opt_method *method;
-    int slots;
-    const char *slot[2];
-} methods[] = {{&opt_adam, 2, {"m", "v"}}, {&opt_momentum, 1, {"v", NULL}}, {&opt_gd, 0, {NULL, NULL}}};
+    const void *hyper;
+    const char *name;
+} methods[] = {{&opt_adam, NULL, "adam"},
+               {&opt_momentum, NULL, "momentum"},
+               {&opt_gd, NULL, "gd"},
+               {&opt_heavy_ball, NULL, "heavy_ball"},
+               {&opt_nesterov, NULL, "nesterov"},
+               {&opt_rmsprop, NULL, "rmsprop"},
+               {&opt_rmsprop, &heavy, "rmsprop, momentum"},
+               {&opt_rmsprop, &centred, "rmsprop, centred"},
+               {&opt_rmsprop, &both, "rmsprop, both"},
+               {&opt_adagrad, NULL, "adagrad"},
+               {&opt_adamw, NULL, "adamw"},
+               {&opt_amsgrad, NULL, "amsgrad"},
+               {&opt_nadam, NULL, "nadam"},
+               {&opt_radam, NULL, "radam"},
+               {&opt_lion, NULL, "lion"},
+               {&opt_rprop, NULL, "rprop"}};
+enum { FIRST = 3, METHODS = sizeof methods / sizeof *methods };
 
 static int64_t repeats_for(int64_t n)
 {
@@ -28,16 +48,51 @@ static double time_steps(opt_ctx *ctx, opt_optim *o, int64_t repeats)
     return (now() - start) / (double)repeats;
 }
 
-static void *slot(opt_optim *o, const char *name)
+/* slot[0], slot[1], ... <- the state that there is; returns how much. */
+static int find_slots(opt_optim *o, const opt_method *m, opt_tensor *slot[OPT_MAX_SLOTS])
 {
-    return name ? opt_optim_slot(o, 0, name)->data : NULL;
+    int n = 0;
+
+    for (int s = 0; s < OPT_MAX_SLOTS && m->slot[s] != NULL; s++) {
+        slot[n] = opt_optim_slot(o, 0, m->slot[s]);
+        n += slot[n] != NULL;
+    }
+    return n;
+}
+
+static double time_stream(opt_optim *o, const opt_method *m, const opt_param *p, int64_t repeats)
+{
+    opt_tensor *slot[OPT_MAX_SLOTS];
+    const int slots = find_slots(o, m, slot);
+    void *data[3] = {NULL};
+    double start;
+
+    for (int s = 0; s < slots; s++)
+        data[s] = slot[s]->data;
+    start = now();
+    for (int64_t i = 0; i < repeats; i++)
+        stream(p->value.dtype, slots, opt_tensor_len(&p->value), p->value.data, p->grad.data, data);
+    return (now() - start) / (double)repeats;
+}
+
+/* What the stream has left is nonsense. */
+static void clean_up(opt_optim *o, const opt_method *m, opt_param *p)
+{
+    opt_tensor *slot[OPT_MAX_SLOTS];
+    const int slots = find_slots(o, m, slot);
+
+    opt_tensor_fill(&p->value, 0);
+    for (int s = 0; s < slots; s++)
+        opt_tensor_fill(slot[s], 0.1);
 }
 
 /* One method and size on every instruction set, in turn with the stream over the same memory. */
 static void beside_stream(int which, opt_dtype dtype, int64_t n)
 {
     const opt_method *method = methods[which].method;
-    const double size = dtype == OPT_F32 ? 4 : 8, bytes = size * (3 + 2 * methods[which].slots) * (double)n;
+    const char *name = methods[which].name;
+    opt_tensor *slot[OPT_MAX_SLOTS];
+    double bytes;
     timing ours[ISAS] = {0}, limit = {0};
     opt_ctx *own = opt_ctx_new(NULL), *ctx[ISAS];
     opt_param p = {.name = "w", .value = make(own, dtype, n, 1), .grad = make(own, dtype, n, 1)};
@@ -48,34 +103,29 @@ static void beside_stream(int which, opt_dtype dtype, int64_t n)
     for (int k = 0; k < ISAS; k++) {
         ctx[k] = context(isas[k].isa, 1);
         if (ctx[k] != NULL)
-            check(ctx[k],
-                  opt_optim_new(ctx[k], method, NULL, &(opt_optim_opts){.lr = 1e-3, .unchecked = true},
-                                (opt_params){&p, 1}, &o[k]));
+            check(ctx[k], opt_optim_new(ctx[k], method, methods[which].hyper,
+                                        &(opt_optim_opts){.lr = 1e-3, .unchecked = true}, (opt_params){&p, 1},
+                                        &o[k]));
     }
+    bytes = (dtype == OPT_F32 ? 4 : 8) * (3 + 2 * find_slots(o[0], method, slot)) * (double)n;
     for (int turn = 0; turn <= turns(); turn++)
         for (int k = 0; k < ISAS; k++) {
-            double start, seconds;
+            double seconds, streamed;
 
             if (o[k] == NULL)
                 continue;
-            seconds = time_steps(ctx[k], o[k], repeats_for(n));
-            start = now();
-            for (int64_t i = 0; i < repeats_for(n); i++)
-                stream(dtype, methods[which].slots, n, p.value.data, p.grad.data,
-                       slot(o[k], methods[which].slot[0]), slot(o[k], methods[which].slot[1]));
-            start = (now() - start) / (double)repeats_for(n);
-            opt_tensor_fill(&p.value, 0); /* the stream has left nonsense */
-            for (int s = 0; s < methods[which].slots; s++)
-                opt_tensor_fill(opt_optim_slot(o[k], 0, methods[which].slot[s]), 0.1);
-            if (turn == 0) /* the first meets memory for the first time */
+            seconds = time_steps(ctx[k], o[k], turn == 0 && !opts.quick ? 6 : repeats_for(n));
+            streamed = time_stream(o[k], method, &p, repeats_for(n));
+            clean_up(o[k], method, &p);
+            if (turn == 0) /* the first meets memory for the first time, and RAdam's first steps are others */
                 continue;
             add(&ours[k], seconds);
-            add(&limit, start);
+            add(&limit, streamed);
         }
-    snprintf(what, sizeof what, "%s %s %lld, stream", method->name, name_of(dtype), (long long)n);
+    snprintf(what, sizeof what, "%s %s %lld, stream", name, name_of(dtype), (long long)n);
     row(what, &limit, 1e6, "us", 1e-9 * bytes / median(&limit), "GB/s");
     for (int k = 0; k < ISAS; k++) {
-        snprintf(what, sizeof what, "%s %s %lld, %s: %.0f GB/s", method->name, name_of(dtype), (long long)n,
+        snprintf(what, sizeof what, "%s %s %lld, %s: %.0f GB/s", name, name_of(dtype), (long long)n,
                  isas[k].name, 1e-9 * bytes / median(&ours[k]));
         row(what, &ours[k], 1e6, "us", median(&limit) / median(&ours[k]), "of the stream");
         opt_optim_free(o[k]);
@@ -136,10 +186,17 @@ void bench_steps(void)
 
     section("steps", "one step over so many parameters; the stream reads and writes the same memory");
     for (int i = 0; i < (opts.quick ? 2 : 5); i++)
-        for (int k = 0; k < (sizes[i] == 16000 || sizes[i] == 50000000 ? 3 : 1); k++)
+        for (int k = 0; k < (sizes[i] == 16000 || sizes[i] == 50000000 ? FIRST : 1); k++)
             beside_stream(k, OPT_F32, sizes[i]);
-    for (int k = 0; k < (opts.quick ? 1 : 3); k++)
+    for (int k = 0; k < (opts.quick ? 1 : FIRST); k++)
         beside_stream(k, OPT_F64, opts.quick ? 1000 : 50000000);
     for (int i = 0; i < (opts.quick ? 2 : 5); i++)
         beside_plain(sizes[i]);
+}
+
+void bench_methods(void)
+{
+    section("methods", "one step of each method, beside the stream of its own shape");
+    for (int k = 0; k < METHODS; k++)
+        beside_stream(k, OPT_F32, opts.quick ? 1000 : 50000000);
 }

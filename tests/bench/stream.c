@@ -3,7 +3,7 @@
 
 #define STREAM(REAL)                                                                                         \
     static void stream_##REAL(int slots, int64_t n, REAL *restrict w, const REAL *restrict g,                \
-                              REAL *restrict m, REAL *restrict v)                                            \
+                              REAL *restrict m, REAL *restrict v, REAL *restrict x)                          \
     {                                                                                                        \
         if (slots == 0)                                                                                      \
             for (int64_t i = 0; i < n; i++)                                                                  \
@@ -13,20 +13,27 @@
                 m[i] += g[i];                                                                                \
                 w[i] += m[i];                                                                                \
             }                                                                                                \
-        else                                                                                                 \
+        else if (slots == 2)                                                                                 \
             for (int64_t i = 0; i < n; i++) {                                                                \
                 m[i] += g[i];                                                                                \
                 v[i] += g[i];                                                                                \
                 w[i] += m[i] + v[i];                                                                         \
             }                                                                                                \
+        else                                                                                                 \
+            for (int64_t i = 0; i < n; i++) {                                                                \
+                m[i] += g[i];                                                                                \
+                v[i] += g[i];                                                                                \
+                x[i] += g[i];                                                                                \
+                w[i] += m[i] + v[i] + x[i];                                                                  \
+            }                                                                                                \
     }
 STREAM(float)
 STREAM(double)
 
-void stream(opt_dtype dtype, int slots, int64_t n, void *w, const void *g, void *m, void *v)
+void stream(opt_dtype dtype, int slots, int64_t n, void *w, const void *g, void *const *slot)
 {
     if (dtype == OPT_F32)
-        stream_float(slots, n, w, g, m, v);
+        stream_float(slots, n, w, g, slot[0], slot[1], slot[2]);
     else
-        stream_double(slots, n, w, g, m, v);
+        stream_double(slots, n, w, g, slot[0], slot[1], slot[2]);
 }

@@ -8,7 +8,8 @@
 
 #include <opt.h>
 
-/* Reads g, and reads and writes w and `slots` (0, 1 or 2) more arrays, of n elements each. */
-void stream(opt_dtype dtype, int slots, int64_t n, void *w, const void *g, void *m, void *v);
+/* Reads g, and reads and writes w and `slots` more arrays, up to the slot[3] there is room for, of n elements
+ * each. */
+void stream(opt_dtype dtype, int slots, int64_t n, void *w, const void *g, void *const *slot);
 
 #endif

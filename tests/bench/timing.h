@@ -61,6 +61,7 @@ const char *name_of(opt_dtype dtype);
 void bench_moons(void);
 void bench_wide(void);
 void bench_steps(void);
+void bench_methods(void);
 void bench_matmul(void);
 void bench_shape(void);
 void bench_memory(void);

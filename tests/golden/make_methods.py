@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+#
+# Makes the trajectories of torch/ that are not in meta.json: by PyTorch 1.13, but Lion's by NumPy straight from
+# Algorithm 2 of Chen et al. 2023 (arXiv:2302.06675), in f64, over the same gradients. Each file has the parameters
+# after 1, 2, 10, 100 and 500 steps.
+#
+# usage: cd tests/golden && python3 make_methods.py
+import numpy as np
+import torch
+
+GRADS = np.load("torch/grads.npy")
+START = np.load("torch/p0.npy")
+SAVED = (1, 2, 10, 100, 500)
+torch.set_default_dtype(torch.float64)  # of what optimizers keep beside their slots
+
+
+def by_torch(optimizer):
+    p = torch.tensor(START, requires_grad=True)
+    o = optimizer([p])
+    for g in GRADS:
+        p.grad = torch.tensor(g)
+        o.step()
+        yield p.detach().numpy().copy()
+
+
+def lion(lr, beta1, beta2, decay):
+    p, m = START.copy(), np.zeros_like(START)
+    for g in GRADS:
+        p = p - lr * (np.sign(beta1 * m + (1 - beta1) * g) + decay * p)
+        m = beta2 * m + (1 - beta2) * g
+        yield p
+
+
+CASES = {
+    "radam_lr0.001": by_torch(lambda p: torch.optim.RAdam(p)),
+    "radam_lr0.01_b0.8_0.9_eps1e-6": by_torch(lambda p: torch.optim.RAdam(p, lr=0.01, betas=(0.8, 0.9), eps=1e-6)),
+    "rprop_lr0.01": by_torch(lambda p: torch.optim.Rprop(p)),
+    "rprop_lr0.02_etas0.4_1.5_steps1e-3_0.1": by_torch(
+        lambda p: torch.optim.Rprop(p, lr=0.02, etas=(0.4, 1.5), step_sizes=(1e-3, 0.1))
+    ),
+    "rmsprop_lr0.001_momentum0.9": by_torch(lambda p: torch.optim.RMSprop(p, lr=0.001, momentum=0.9)),
+    "rmsprop_lr0.001_centered": by_torch(lambda p: torch.optim.RMSprop(p, lr=0.001, centered=True)),
+    "adagrad_lr0.01_decay0.1_start0.5": by_torch(
+        lambda p: torch.optim.Adagrad(p, lr=0.01, lr_decay=0.1, initial_accumulator_value=0.5)
+    ),
+    "nadam_lr0.002_b0.95_decay0.5": by_torch(
+        lambda p: torch.optim.NAdam(p, lr=0.002, betas=(0.95, 0.999), momentum_decay=0.5)
+    ),
+    "lion_lr0.0001": lion(1e-4, 0.9, 0.99, 0),
+    "lion_lr0.001_b0.95_0.98_wd0.1": lion(1e-3, 0.95, 0.98, 0.1),
+}
+
+for name, steps in CASES.items():
+    all_steps = list(steps)
+    np.save(f"torch/{name}.npy", np.array([all_steps[t - 1] for t in SAVED]))

@@ -52,14 +52,24 @@ static void check_threads(void)
         cli_fail(EXIT_USAGE, "--threads: %" PRId64 " is outside [1, %d]", threads, MAX_THREADS);
 }
 
+int cli_threads(void)
+{
+    return (int)threads;
+}
+
 opt_ctx *cli_context(void)
+{
+    return cli_context_of(cli_threads());
+}
+
+opt_ctx *cli_context_of(int most)
 {
     /* In opt_isa's order. */
     static const char *const names[] = {"best", "baseline", "avx2", "avx512", "neon"};
     int number = 0;
     while (strcmp(names[number], isa) != 0)
         number++;
-    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = (int)threads, .isa = (opt_isa)number});
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = most, .isa = (opt_isa)number});
     if (!ctx)
         cli_fail(EXIT_FAILURE, "out of memory");
     if (*opt_errmsg(ctx))

@@ -46,6 +46,11 @@ int cli_layers(const char *text, int64_t *size);
 /* A context as --threads and --isa say; after cli_parse. */
 opt_ctx *cli_context(void);
 
+/* For programs with threads of their own: what --threads says, and a context as --isa says, of so many
+ * threads at most. */
+int cli_threads(void);
+opt_ctx *cli_context_of(int most);
+
 /* Does nothing for OPT_OK; otherwise fails with the library's message and status 1. */
 void cli_check(const opt_ctx *ctx, opt_status status);
 

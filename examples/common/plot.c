@@ -39,13 +39,23 @@ const plot_style plot_series[PLOT_SERIES] = {
 
 /* ---- Data to pixels ------------------------------------------------------------------------------------ */
 
+/* Where x stands between min and max: 0 at min, 1 at max. */
+static double log_share(double min, double max, double x)
+{
+    return log10(x / min) / log10(max / min);
+}
+
 static double to_px(const plot *p, double x)
 {
+    if (p->log_x)
+        return LEFT + log_share(p->x.min, p->x.max, x) * p->width;
     return LEFT + (x - p->x.min) / (p->x.max - p->x.min) * p->width;
 }
 
 static double to_py(const plot *p, double y)
 {
+    if (p->log_y)
+        return top_of(p) + log_share(p->y.max, p->y.min, y) * p->height;
     return top_of(p) + (p->y.max - y) / (p->y.max - p->y.min) * p->height;
 }
 
@@ -93,6 +103,39 @@ static void draw_ticks(const plot *p, const plot_axis *axis, int most,
     }
 }
 
+/* At the powers of ten, of which some are left out where they come within `room` pixels of each other, and at
+ * 2 and 5 times these, without a label where that would. */
+static void draw_log_ticks(const plot *p, const plot_axis *axis, double pixels, double room,
+                           void (*draw)(const plot *p, double at, const char *label))
+{
+    const double decade = pixels / log10(axis->max / axis->min), times[] = {1, 2, 5};
+    const int first = (int)floor(log10(axis->min)), last = (int)ceil(log10(axis->max));
+    const int every = (int)ceil(room / decade);
+    for (int i = 0; i <= 3 * (last - first); i++) {
+        const int power = first + i / 3, which = i % 3;
+        const double at = times[which] * pow(10.0, power);
+        const bool outside = at < axis->min * (1 - 1e-9) || at > axis->max * (1 + 1e-9);
+        char label[32] = "";
+        if (outside || power % every != 0 || (which > 0 && every > 1))
+            continue;
+        if (which == 0 || decade * log10(2) >= room)
+            snprintf(label, sizeof label, "%g", at);
+        draw(p, at, label);
+    }
+}
+
+static void draw_axes(const plot *p)
+{
+    if (p->log_x)
+        draw_log_ticks(p, &p->x, p->width, 60, x_tick);
+    else
+        draw_ticks(p, &p->x, (int)(p->width / 60) + 1, x_tick);
+    if (p->log_y)
+        draw_log_ticks(p, &p->y, p->height, 24, y_tick);
+    else
+        draw_ticks(p, &p->y, (int)(p->height / 50) + 1, y_tick);
+}
+
 static void draw_titles(const plot *p)
 {
     double middle = LEFT + p->width / 2, center = top_of(p) + p->height / 2;
@@ -111,8 +154,7 @@ void plot_begin(plot *p, FILE *svg)
     p->svg = svg;
     p->nlegend = 0;
     draw_titles(p);
-    draw_ticks(p, &p->x, (int)(p->width / 60) + 1, x_tick);
-    draw_ticks(p, &p->y, (int)(p->height / 50) + 1, y_tick);
+    draw_axes(p);
 
     /* A picture in the picture, with the same coordinates, cuts off whatever is outside the frame. */
     fprintf(svg, "<svg x=\"%d\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" viewBox=\"%d %.2f %.2f %.2f\">\n",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A plot of curves, points and regions over two linear axes, as one SVG file:
+ * A plot of curves, points and regions over two axes, linear or logarithmic, as one SVG file:
  *
  *     plot p = {.title = "Cost", .x = {"epoch", 0, 100}, .y = {"cost", 0, 1}, .width = 640, .height = 400};
  *     plot_open(&p, "cost.svg");
@@ -51,6 +51,7 @@ typedef struct plot {
     /* Set these. */
     const char *title; /* may be NULL between plot_begin and plot_end */
     plot_axis x, y;
+    bool log_x, log_y;    /* the axis is logarithmic: its min, and all that is drawn, above 0 */
     double width, height; /* of the frame, in pixels */
 
     /* The rest is plot.c's own. */

@@ -80,7 +80,7 @@ static void draw_points(plot *p, const char *label, const char *color, int band,
         at[n] = sorted[i].lr;
         y[n++] = beyond ? p->y.max * pow(p->y.min / p->y.max, 0.02) : fmax(sorted[i].loss, p->y.min);
     }
-    if (n > 0)
+    if (n > 0 || band >= 0) /* the legend has every band, whichever are among the best */
         plot_points(p, label, style, n, at, y);
     free(at);
 }
@@ -109,7 +109,7 @@ void draw_search(const char *folder, const search *s, int64_t n, const trial *so
         draw_points(&p, s->betas > 0 ? label[i] : "others", light, i, top, n, sorted);
     draw_points(&p, "off the scale", "#000000", -1, 0, n, sorted);
     for (int i = 0; i < BANDS; i++)
-        draw_points(&p, i == 0 ? among : NULL, dark, i, 1, top, sorted);
+        draw_points(&p, i == 0 && top > 1 ? among : NULL, dark, i, 1, top, sorted);
     if (sorted[0].loss <= p.y.max)
         plot_points(&p, best, star, 1, &sorted[0].lr, &(double){fmax(sorted[0].loss, p.y.min)});
     plot_close(&p);

@@ -86,6 +86,7 @@ static opt_status nothing(const opt_update *u)
 static void methods_that_make_no_sense(void **state)
 {
     static const opt_hyper no_name[] = {{NULL, 0, 0, 1}}, empty[] = {{"x", 0, 1, 1}};
+    static const opt_hyper twice[] = {{"a", 0, 0, 1}, {"b", 0, 0, 1}, {"a", 0, 0, 1}};
     fixture f;
 
     (void)state;
@@ -104,6 +105,8 @@ static void methods_that_make_no_sense(void **state)
                    NULL, &fine, both, OPT_EINVAL, "mine: hyper-parameter 0");
     assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .hyper = empty, .nhyper = 1}), NULL,
                    &fine, both, OPT_EINVAL, "mine: hyper-parameter 0");
+    assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .hyper = twice, .nhyper = 3}), NULL,
+                   &fine, both, OPT_EINVAL, "mine: two hyper-parameters are named a");
     assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .slot = {"m", "m"}}), NULL, &fine,
                    both, OPT_EINVAL, "mine: two slots are named m");
     assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .slot = {"m", NULL, "v"}}), NULL,

@@ -53,7 +53,8 @@ typedef struct opt_batch {
 typedef struct opt_batches opt_batches;
 
 /* A source over *table, which must outlive it, tensors included; its `rows` may be lowered to leave the last
- * ones out. opt_batches_new checks the table. After that the tensors may change their elements, not their
+ * ones out. It is only read, by as many batches as there may be, of other contexts and threads too.
+ * opt_batches_new checks the table. After that the tensors may change their elements, not their
  * shapes. */
 opt_source opt_source_table(const opt_table *table);
 

@@ -33,6 +33,20 @@ static opt_status check_slots(opt_ctx *ctx, const opt_method *m)
     return OPT_OK;
 }
 
+static opt_status check_hyper(opt_ctx *ctx, const opt_method *m)
+{
+    for (int i = 0; i < m->nhyper; i++) {
+        if (m->hyper[i].name == NULL || !(m->hyper[i].min < m->hyper[i].max))
+            return opt__fail(ctx, OPT_EINVAL, "%s: hyper-parameter %d has no name or an empty range", m->name,
+                             i);
+        for (int j = 0; j < i; j++)
+            if (strcmp(m->hyper[i].name, m->hyper[j].name) == 0)
+                return opt__fail(ctx, OPT_EINVAL, "%s: two hyper-parameters are named %s", m->name,
+                                 m->hyper[i].name);
+    }
+    return check_slots(ctx, m);
+}
+
 opt_status opt__check_method(opt_ctx *ctx, const opt_method *m)
 {
     if (m == NULL)
@@ -44,11 +58,7 @@ opt_status opt__check_method(opt_ctx *ctx, const opt_method *m)
     if (m->nhyper < 0 || (m->nhyper > 0 && m->hyper == NULL))
         return opt__fail(ctx, OPT_EINVAL, "%s: nhyper = %d does not fit its table of hyper-parameters",
                          m->name, m->nhyper);
-    for (int i = 0; i < m->nhyper; i++)
-        if (m->hyper[i].name == NULL || !(m->hyper[i].min < m->hyper[i].max))
-            return opt__fail(ctx, OPT_EINVAL, "%s: hyper-parameter %d has no name or an empty range", m->name,
-                             i);
-    return check_slots(ctx, m);
+    return check_hyper(ctx, m);
 }
 
 opt_status opt__read_hyper(opt_ctx *ctx, const opt_method *m, const void *given, double *out)

@@ -39,6 +39,7 @@ typedef struct opt_optim_opts {
     double l2;                /* likewise */
     double weight_decay;      /* likewise; 0: the method's own, off but for opt_adamw; OPT_ZERO: off */
     bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
+    double average;           /* in [0, 1); 0: off. See opt_optim_predicting */
 } opt_optim_opts;
 
 /* A method, whose members are under "Writing one", and the driver that applies it to parameters. */
@@ -222,6 +223,14 @@ int64_t opt_optim_steps(const opt_optim *o);
 /* The state `slot` ("m", "v", ...) of parameter number `param`, with that parameter's shape and dtype; the
  * caller may read and write it. NULL when there is none, or the settings do not need it. */
 opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
+
+/* With opt_optim_opts.average = d the optimizer keeps, in the slot "average", an exponential moving average
+ * of the weights, a <- d a + (1 - d) w after each step, which begins with the first step's weights: Polyak &
+ * Juditsky 1992 in the form that is common today. It often predicts better than they do. With on, averages
+ * and weights change places, so that the parameters predict by the averages; without, they change back, bit
+ * for bit. In between steps and checkpoints are refused. opt_train does so for validation and the best
+ * weights. OPT_EINVAL where there is no average, or no step has been done. */
+opt_status opt_optim_predicting(opt_optim *o, bool on);
 
 /* Copies slots and step count from src to dst, made with the same method and the same needs for slots, for
  * parameters of the same shapes (OPT_EINVAL, OPT_ESHAPE, OPT_EDTYPE): with the weights, all that a run's

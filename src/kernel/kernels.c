@@ -103,6 +103,7 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
 #define TABLE(type)                                                                                          \
     {                                                                                                        \
         .isa = QUOTE(OPT__ISA), .effective = effective_##type, .shrink = shrink_##type,                      \
+        .average = average_##type,                                                                           \
         .step = {[OPT__GD] = gd_##type,                                                                      \
                  [OPT__MOMENTUM] = momentum_##type,                                                          \
                  [OPT__NESTEROV] = nesterov_##type,                                                          \

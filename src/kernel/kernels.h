@@ -60,6 +60,10 @@ typedef struct opt__kernels {
      * for c[OPT__CONSTANTS], which take an adjustment, or NULL, into the same pass. */
     void (*effective)(int64_t n, const void *w, const void *g, void *out, const opt__adjust *adjust);
     void (*shrink)(int64_t n, void *w, double factor);
+
+    /* average <- decay average + (1 - decay) w; with decay 0, w. */
+    void (*average)(int64_t n, void *average, const void *w, double decay);
+
     void (*step[OPT__STEPS])(int64_t n, void *w, const void *g, void *const *slot, const double *c,
                              const opt__adjust *adjust);
 

@@ -34,6 +34,10 @@ static opt_status check_options(opt_ctx *ctx, const opt_method *m, opt_optim_opt
         s = check_option(ctx, m->name, "l2", &o->l2);
     if (!s)
         s = check_option(ctx, m->name, "weight_decay", &o->weight_decay);
+    if (!s)
+        s = check_option(ctx, m->name, "average", &o->average);
+    if (!s && !(o->average < 1))
+        s = opt__fail(ctx, OPT_EINVAL, "%s: average = %g is outside [0, 1)", m->name, o->average);
     return s;
 }
 
@@ -63,6 +67,9 @@ static opt_status check_single(opt_optim *o)
         if (!isfinite((float)option[i].x))
             return opt__fail(o->ctx, OPT_EINVAL, "%s: %s = %g is out of range once rounded to f32", m->name,
                              option[i].name, option[i].x);
+    if (o->single && !((float)o->opts.average < 1))
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: average = %g is out of range once rounded to f32", m->name,
+                         o->opts.average);
     return OPT_OK;
 }
 
@@ -92,14 +99,21 @@ static opt_status check_groups(opt_optim *o)
                : opt__fail(o->ctx, OPT_EINVAL, "%s: every parameter is frozen", o->method.name);
 }
 
-/* Which slots the hyper-parameters, already read, make the method need. */
-static void choose_slots(opt_optim *o)
+/* Which slots the hyper-parameters, already read, make the method need; and the average, if it is wanted. */
+static opt_status choose_slots(opt_optim *o)
 {
     const int all = opt__slot_count(&o->method);
 
-    for (int s = 0; s < all; s++)
+    for (int s = 0; s < all; s++) {
         if (o->method.needs_slot == NULL || o->method.needs_slot(o->hyper, s))
             o->slot[o->nslots++] = s;
+        if (o->opts.average > 0 && strcmp(o->method.slot[s], "average") == 0)
+            return opt__fail(o->ctx, OPT_EINVAL, "%s: it has a slot of the name average itself",
+                             o->method.name);
+    }
+    if (o->opts.average > 0)
+        o->slot[o->nslots++] = OPT__AVERAGE;
+    return OPT_OK;
 }
 
 /* Where parameter p's part begins in a slot's block whose parts before it end at `end`, in bytes. */
@@ -227,9 +241,10 @@ static opt_status cut_into_chunks(opt_optim *o)
 
     for (int i = 0; i < o->nruns; i++)
         all += opt_tensor_len(&o->runs[i].w);
-    o->chunk = needs_scratch(o) || (!o->adjusts && o->opts.weight_decay > 0) ? OPT__CHUNK
-               : o->ctx->threads > 1 && all >= INT64_C(8) * OPT__CHUNK       ? OPT__CHUNK
-                                                                             : INT64_MAX;
+    o->chunk = needs_scratch(o) || (!o->adjusts && o->opts.weight_decay > 0) || o->opts.average > 0
+                   ? OPT__CHUNK
+               : o->ctx->threads > 1 && all >= INT64_C(8) * OPT__CHUNK ? OPT__CHUNK
+                                                                       : INT64_MAX;
     for (int i = 0; i < o->nruns; i++) {
         opt__run *r = &o->runs[i];
         const int64_t n = opt_tensor_len(&r->w), chunk = opt__chunk(o, r);
@@ -279,7 +294,7 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
 
     o->hyper = opt__alloc(o->ctx, o->method.nhyper + 1, sizeof *o->hyper);
     o->params = opt__alloc(o->ctx, params.n, sizeof *o->params);
-    o->slots = opt__alloc(o->ctx, (int64_t)params.n * OPT_MAX_SLOTS, sizeof *o->slots);
+    o->slots = opt__alloc(o->ctx, (int64_t)params.n * OPT__SLOTS, sizeof *o->slots);
     o->runs = opt__alloc(o->ctx, params.n, sizeof *o->runs);
     if (!o->hyper || !o->params || !o->slots || !o->runs)
         return opt__no_memory(o->ctx, o->method.name);
@@ -290,10 +305,10 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
         s = opt__read_hyper(o->ctx, &o->method, hyper, o->hyper);
     if (!s)
         s = check_single(o);
-    if (s)
-        return s;
-    choose_slots(o);
-    s = allocate_slots(o);
+    if (!s)
+        s = choose_slots(o);
+    if (!s)
+        s = allocate_slots(o);
     if (s)
         return s;
     find_runs(o);
@@ -347,7 +362,7 @@ void opt_optim_free(opt_optim *o)
         for (int p = 0; o->best.value != NULL && p < o->nparams; p++)
             opt_tensor_free(o->ctx, &o->best.value[p]);
         opt__free(o->ctx, o->best.value);
-        for (int s = 0; s < OPT_MAX_SLOTS; s++)
+        for (int s = 0; s < OPT__SLOTS; s++)
             opt__free(o->ctx, o->slot_memory[s]);
         opt__free(o->ctx, o->sums);
         opt__free(o->ctx, o->gradients);

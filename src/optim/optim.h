@@ -19,15 +19,17 @@
 #include "optim/params.h"
 #include "tensor/tensor.h"
 
-#define OPT__CHUNK 4096 /* elements */
+#define OPT__CHUNK   4096 /* elements */
+#define OPT__SLOTS   (OPT_MAX_SLOTS + 1)
+#define OPT__AVERAGE OPT_MAX_SLOTS /* the slot that is the driver's own: the average of the weights */
 
 /* Elements that are stepped together: one or several whole parameters. */
 typedef struct opt__run {
-    opt_tensor w, g, slot[OPT_MAX_SLOTS]; /* as many as are needed; one dimension; of a whole_tensor method,
-                                             the parameter's own shape */
-    double lr_factor, decay_factor;       /* of its parameters, filled in */
-    int first;                            /* the parameter it begins with, for messages */
-    int64_t first_part;                   /* its first chunk's number among all runs' */
+    opt_tensor w, g, slot[OPT__SLOTS]; /* as many as are needed; one dimension; of a whole_tensor method,
+                                          the parameter's own shape */
+    double lr_factor, decay_factor;    /* of its parameters, filled in */
+    int first;                         /* the parameter it begins with, for messages */
+    int64_t first_part;                /* its first chunk's number among all runs' */
 } opt__run;
 
 struct opt_optim {
@@ -38,10 +40,11 @@ struct opt_optim {
     double *hyper; /* [method.nhyper] */
     opt_param *params;
     int nparams;
-    int slot[OPT_MAX_SLOTS], nslots; /* which of the method's slots its settings need, and how many */
-    bool single;                     /* some parameter is f32 */
-    opt_tensor *slots;               /* [nparams * nslots], slot[s] of parameter p at p * nslots + s */
-    void *slot_memory[OPT_MAX_SLOTS];
+    int slot[OPT__SLOTS], nslots; /* which of the method's slots its settings need, and how many */
+    bool single;                  /* some parameter is f32 */
+    opt_tensor *slots;            /* [nparams * nslots], slot[s] of parameter p at p * nslots + s */
+    void *slot_memory[OPT__SLOTS];
+    bool predicting; /* weights and averages have changed places */
     opt__run *runs;
     int nruns;
     int64_t chunk; /* elements of a run that an update gets at a time, unless whole_tensor */
@@ -71,7 +74,7 @@ opt_status opt__optim_reserve_best(opt_optim *o);
 /* The name of slot s of nslots. */
 static inline const char *opt__slot_name(const opt_optim *o, int s)
 {
-    return o->method.slot[o->slot[s]];
+    return o->slot[s] == OPT__AVERAGE ? "average" : o->method.slot[o->slot[s]];
 }
 
 /* Elements of a run that an update gets at a time. */

@@ -71,12 +71,45 @@ opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
     if (src == NULL)
         return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: src is NULL");
     s = check_alike(src, dst);
+    if (!s && (src->predicting || dst->predicting))
+        s = opt__fail(dst->ctx, OPT_EINVAL, "copy_state: with the averages in the weights' place");
     for (int i = 0; !s && i < src->nparams * src->nslots; i++)
         if (src->slots[i].data != NULL)
             s = opt_tensor_copy(dst->ctx, &src->slots[i], &dst->slots[i]);
     if (!s)
         dst->t = src->t;
     return s;
+}
+
+/* The elements of a and b change places. */
+static void swap(const opt_tensor *a, const opt_tensor *b)
+{
+    char *x = a->data, *y = b->data, room[512];
+    int64_t left = opt_tensor_len(a) * (int64_t)opt__size(a->dtype);
+
+    for (size_t n; left > 0; left -= (int64_t)n, x += n, y += n) {
+        n = left < (int64_t)sizeof room ? (size_t)left : sizeof room;
+        memcpy(room, x, n);
+        memcpy(x, y, n);
+        memcpy(y, room, n);
+    }
+}
+
+opt_status opt_optim_predicting(opt_optim *o, bool on)
+{
+    if (o == NULL)
+        return OPT_EINVAL;
+    if (on && !(o->opts.average > 0))
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: there is no average of the weights", o->method.name);
+    if (on && o->t == 0)
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: there is no average before the first step", o->method.name);
+    if (o->predicting == on)
+        return OPT_OK;
+    for (int p = 0; p < o->nparams; p++)
+        if (!o->params[p].frozen)
+            swap(&o->params[p].value, &o->slots[p * o->nslots + o->nslots - 1]);
+    o->predicting = on;
+    return OPT_OK;
 }
 
 double opt__optim_grad_norm(const opt_optim *o)

@@ -73,7 +73,7 @@ static void view(const opt_optim *o, const opt__run *r, int64_t start, int64_t n
     u->g.data = opt__at(&r->g, start);
     if (!o->method.whole_tensor)
         u->w.dim[0] = u->g.dim[0] = n;
-    for (int s = 0; s < o->nslots; s++) {
+    for (int s = 0; s < o->nslots && o->slot[s] != OPT__AVERAGE; s++) {
         opt_tensor *slot = &u->slot[o->slot[s]];
 
         *slot = r->slot[s];
@@ -96,6 +96,15 @@ static void adjust_chunk(const opt_optim *o, const opt__adjust *a, int64_t n, in
     }
     if (a->factor != 1)
         k->shrink(n, u->w.data, a->factor);
+}
+
+/* The average of the weights goes with them, while they are in the cache. */
+static void average_chunk(const opt_optim *o, const opt__run *r, int64_t start, int64_t n, void *w)
+{
+    const double decay = o->t == 0 ? 0 : o->opts.average; /* it begins with the first step's weights */
+
+    if (o->opts.average > 0)
+        opt__kernels_of(o->ctx, r->w.dtype)->average(n, opt__at(&r->slot[o->nslots - 1], start), w, decay);
 }
 
 static void step_part(void *arg, int64_t part, int thread)
@@ -121,6 +130,8 @@ static void step_part(void *arg, int64_t part, int thread)
             adjust_chunk(o, &adjust, n, thread, &u);
     }
     s = o->method.update(&u);
+    if (!s)
+        average_chunk(o, r, start, n, u.w.data);
     if (s) {
         const long long mine = part << 32 | (uint32_t)s;
         long long first = atomic_load(&job->failed);
@@ -153,6 +164,9 @@ opt_status opt_optim_step(opt_optim *o)
 
     if (o == NULL)
         return OPT_EINVAL;
+    if (o->predicting)
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: a step with the averages in the weights' place",
+                         o->method.name);
     lr = opt_optim_lr(o);
     if (!(lr >= 0 && isfinite(o->single ? (double)(float)lr : lr)))
         return opt__fail(o->ctx, OPT_EINVAL, "%s: the learning rate of step %lld is %g", o->method.name,

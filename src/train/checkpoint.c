@@ -86,6 +86,8 @@ static opt_status check_arguments(opt_ctx *ctx, const char *who, const char *pat
     if (optim != NULL && !opt__optim_updates(optim, ctx, params))
         return opt__fail(ctx, OPT_EINVAL,
                          "%s: the optimizer was made for other parameters, or by another context", who);
+    if (optim != NULL && optim->predicting)
+        return opt__fail(ctx, OPT_EINVAL, "%s: the averages are in the weights' place", who);
     if (batches != NULL && batches->ctx != ctx)
         return opt__fail(ctx, OPT_EINVAL, "%s: the batches were made by another context", who);
     return OPT_OK;

@@ -58,6 +58,7 @@ static opt_status visit_optim(const opt_optim *o, opt__place *p, visitor *visit,
                           {"", "clip_norm", .real = &opts.clip_norm, .setting = true},
                           {"", "l2", .real = &opts.l2, .setting = true},
                           {"", "weight_decay", .real = &opts.weight_decay, .setting = true},
+                          {"", "average", .real = &opts.average, .setting = true, .optional = true},
                           {"", "lr", .real = &p->lr},
                           {"", "last_lr", .real = &p->last_lr},
                           {"", "grad_norm", .real = &p->grad_norm},
@@ -252,7 +253,7 @@ static opt_status read_fact(void *arg, const fact *f)
     const char *there = opt__safetensors_text(st, f->group, f->name);
 
     if (there == NULL && f->optional)
-        return OPT_OK;
+        there = f->real ? "0x0.0000000000000p+0" : "0";
     if (there == NULL)
         return opt__malformed(&st->file, "the metadata does not have %s%s", f->group, f->name);
     if (f->count != NULL)

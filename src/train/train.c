@@ -71,6 +71,22 @@ static opt_status save(opt__loop *l)
 
 /* ---- The loop ------------------------------------------------------------------------------------------ */
 
+/* Tries the epoch's weights, or their average, and takes note if they are the best. */
+static opt_status judge_epoch(opt__loop *l, opt_evaluation *validation)
+{
+    const opt_batches *b = l->batches;
+    const bool average = l->optim->opts.average > 0;
+    opt_status s = average ? opt_optim_predicting(l->optim, true) : OPT_OK;
+
+    if (!s && l->validation.ctx != NULL)
+        s = opt__evaluate(&l->validation, b->epoch, validation);
+    if (!s)
+        opt__best_note(l, l->validation.ctx ? validation->loss : b->loss_sum / (double)b->loss_rows);
+    if (average)
+        (void)opt_optim_predicting(l->optim, false);
+    return s;
+}
+
 /* What an epoch ends with. When it cannot be tried or written down, it has not ended: the next call does so
  * then, before it goes on. */
 static opt_status end_epoch(opt__loop *l)
@@ -80,17 +96,15 @@ static opt_status end_epoch(opt__loop *l)
     opt_evaluation validation = untried;
     opt_batches *b = l->batches;
     opt_progress p;
-    opt_status s = OPT_OK;
+    opt_status s;
 
     l->saved = false;
-    if (l->validation.ctx != NULL)
-        s = opt__evaluate(&l->validation, b->epoch, &validation);
+    s = judge_epoch(l, &validation);
     if (s) {
         b->completed = b->epoch - 1;
         return opt__fail(l->ctx, s, "train: validation after epoch %lld: %s", (long long)b->epoch,
                          l->ctx->message);
     }
-    opt__best_note(l, l->validation.ctx ? validation.loss : b->loss_sum / (double)b->loss_rows);
     p = progress_of(l, &validation);
     s = opt__log_add(&l->log, &p);
     if (s) {

@@ -106,3 +106,39 @@ void stream_check(opt_status s, opt_status want, const char *part)
     if (s != want || strstr(stream_got.message, part) == NULL)
         fail_msg("%s: '%s', not %s with '%s'", opt_strerror(s), stream_got.message, opt_strerror(want), part);
 }
+
+void stream_assert_same(const opt_tensor *a, const opt_tensor *b)
+{
+    const size_t size = a->dtype == OPT_F32 ? sizeof(float) : sizeof(double);
+
+    assert_int_equal(a->data == NULL, b->data == NULL);
+    if (a->data == NULL)
+        return;
+    assert_true(a->dtype == b->dtype && a->ndim == b->ndim);
+    assert_memory_equal(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim);
+    assert_int_equal(memcmp(a->data, b->data, (size_t)opt_tensor_len(a) * size), 0);
+}
+
+void stream_compare_epochs(opt_ctx *ctx, const opt_source *a, const opt_source *b,
+                           const opt_batches_opts *opts, int64_t epochs)
+{
+    opt_batches *of_a = NULL, *of_b = NULL;
+    opt_batch part_a, part_b;
+
+    assert_ok(ctx, opt_batches_new(ctx, a, opts, &of_a));
+    assert_ok(ctx, opt_batches_new(ctx, b, opts, &of_b));
+    assert_int_equal(opt_batches_count(of_a), opt_batches_count(of_b));
+    for (int64_t epoch = 1; epoch <= epochs; epoch++) {
+        assert_ok(ctx, opt_batches_begin(of_a, epoch));
+        assert_ok(ctx, opt_batches_begin(of_b, epoch));
+        for (int64_t i = 0; i < opt_batches_count(of_a); i++) {
+            assert_ok(ctx, opt_batches_next(of_a, &part_a));
+            assert_ok(ctx, opt_batches_next(of_b, &part_b));
+            stream_assert_same(&part_a.x, &part_b.x);
+            stream_assert_same(&part_a.y, &part_b.y);
+        }
+        assert_int_equal(opt_batches_next(of_a, &part_a), OPT_END);
+    }
+    opt_batches_free(of_a);
+    opt_batches_free(of_b);
+}

@@ -28,6 +28,13 @@ extern stream_result stream_got;
  * allocated when it is read, and neither memory nor a descriptor is kept. */
 opt_status stream_attempt(const char *x, const char *y, const opt_stream_opts *opts);
 
+/* Fails unless a and b have the same shape and bytes; or no data, both. */
+void stream_assert_same(const opt_tensor *a, const opt_tensor *b);
+
+/* Fails unless two sources give the same batches in so many epochs, to the last bit. */
+void stream_compare_epochs(opt_ctx *ctx, const opt_source *a, const opt_source *b,
+                           const opt_batches_opts *opts, int64_t epochs);
+
 /* Fails unless an attempt came to `want` with `part` in its message. */
 void stream_check(opt_status s, opt_status want, const char *part);
 

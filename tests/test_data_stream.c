@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
+#include "stream_file.h"
 
 #define X_NAME "test_data_stream_x.tmp"
 #define Y_NAME "test_data_stream_y.tmp"
@@ -132,42 +132,6 @@ static opt_tensor read_file(opt_ctx *ctx, const char *path, const type *t, doubl
 
 /* ---- Batches of two sources ---------------------------------------------------------------------------- */
 
-static void assert_same(const opt_tensor *a, const opt_tensor *b)
-{
-    const size_t size = a->dtype == OPT_F32 ? sizeof(float) : sizeof(double);
-
-    assert_int_equal(a->data == NULL, b->data == NULL);
-    if (a->data == NULL)
-        return;
-    assert_true(a->dtype == b->dtype && a->ndim == b->ndim);
-    assert_memory_equal(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim);
-    assert_int_equal(memcmp(a->data, b->data, (size_t)opt_tensor_len(a) * size), 0);
-}
-
-static void compare_epochs(opt_ctx *ctx, const opt_source *a, const opt_source *b,
-                           const opt_batches_opts *opts, int64_t epochs)
-{
-    opt_batches *of_a = NULL, *of_b = NULL;
-    opt_batch part_a, part_b;
-
-    assert_ok(ctx, opt_batches_new(ctx, a, opts, &of_a));
-    assert_ok(ctx, opt_batches_new(ctx, b, opts, &of_b));
-    assert_int_equal(opt_batches_count(of_a), opt_batches_count(of_b));
-    for (int64_t epoch = 1; epoch <= epochs; epoch++) {
-        assert_ok(ctx, opt_batches_begin(of_a, epoch));
-        assert_ok(ctx, opt_batches_begin(of_b, epoch));
-        for (int64_t i = 0; i < opt_batches_count(of_a); i++) {
-            assert_ok(ctx, opt_batches_next(of_a, &part_a));
-            assert_ok(ctx, opt_batches_next(of_b, &part_b));
-            assert_same(&part_a.x, &part_b.x);
-            assert_same(&part_a.y, &part_b.y);
-        }
-        assert_int_equal(opt_batches_next(of_a, &part_a), OPT_END);
-    }
-    opt_batches_free(of_a);
-    opt_batches_free(of_b);
-}
-
 /* Every way to cut an epoch into batches. */
 static void compare(opt_ctx *ctx, opt_stream *stream, const opt_table *table)
 {
@@ -175,7 +139,7 @@ static void compare(opt_ctx *ctx, opt_stream *stream, const opt_table *table)
     const int64_t sizes[] = {1, 7, 64, in_memory.rows};
 
     for (int i = 0; i < 16; i++)
-        compare_epochs(
+        stream_compare_epochs(
             ctx, &streamed, &in_memory,
             &(opt_batches_opts){.size = sizes[i / 4] < in_memory.rows ? sizes[i / 4] : in_memory.rows,
                                 .seed = 11,
@@ -308,7 +272,7 @@ static void rows_may_be_asked_for_in_any_order(void **state)
                                  : 17;
         assert_ok(ctx, streamed.read(streamed.ud, row, N, &got, &none));
         assert_ok(ctx, in_memory.read(in_memory.ud, row, N, &want, &none));
-        assert_same(&got, &want);
+        stream_assert_same(&got, &want);
     }
     opt_tensor_free(ctx, &got);
     opt_tensor_free(ctx, &want);

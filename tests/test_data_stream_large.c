@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stream_file.h"
 
 #define X_NAME "test_data_stream_large_x.tmp"
 #define Y_NAME "test_data_stream_large_y.tmp"
@@ -31,42 +31,6 @@ static void make_zeros(const char *path, int64_t rows, int64_t cols)
     put_header(f, rows, cols);
     assert_int_equal(fclose(f), 0);
     assert_int_equal(truncate(path, 12 + rows * cols), 0);
-}
-
-static void assert_same(const opt_tensor *a, const opt_tensor *b)
-{
-    const size_t size = a->dtype == OPT_F32 ? sizeof(float) : sizeof(double);
-
-    assert_int_equal(a->data == NULL, b->data == NULL);
-    if (a->data == NULL)
-        return;
-    assert_true(a->dtype == b->dtype && a->ndim == b->ndim);
-    assert_memory_equal(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim);
-    assert_int_equal(memcmp(a->data, b->data, (size_t)opt_tensor_len(a) * size), 0);
-}
-
-static void compare_epochs(opt_ctx *ctx, const opt_source *a, const opt_source *b,
-                           const opt_batches_opts *opts, int64_t epochs)
-{
-    opt_batches *of_a = NULL, *of_b = NULL;
-    opt_batch part_a, part_b;
-
-    assert_ok(ctx, opt_batches_new(ctx, a, opts, &of_a));
-    assert_ok(ctx, opt_batches_new(ctx, b, opts, &of_b));
-    assert_int_equal(opt_batches_count(of_a), opt_batches_count(of_b));
-    for (int64_t epoch = 1; epoch <= epochs; epoch++) {
-        assert_ok(ctx, opt_batches_begin(of_a, epoch));
-        assert_ok(ctx, opt_batches_begin(of_b, epoch));
-        for (int64_t i = 0; i < opt_batches_count(of_a); i++) {
-            assert_ok(ctx, opt_batches_next(of_a, &part_a));
-            assert_ok(ctx, opt_batches_next(of_b, &part_b));
-            assert_same(&part_a.x, &part_b.x);
-            assert_same(&part_a.y, &part_b.y);
-        }
-        assert_int_equal(opt_batches_next(of_a, &part_a), OPT_END);
-    }
-    opt_batches_free(of_a);
-    opt_batches_free(of_b);
 }
 
 /* ---- Files too large to be mapped whole ---------------------------------------------------------------- */
@@ -108,8 +72,8 @@ static void large_files_are_streamed(void **state)
     assert_ok(ctx, opt_stream_open(ctx, X_NAME, NULL, NULL, &stream));
     streamed = opt_source_stream(stream);
     for (int i = 0; i < 6; i++)
-        compare_epochs(ctx, &streamed, &computed,
-                       &(opt_batches_opts){.size = sizes[i / 2], .in_order = i & 1}, 1);
+        stream_compare_epochs(ctx, &streamed, &computed,
+                              &(opt_batches_opts){.size = sizes[i / 2], .in_order = i & 1}, 1);
     opt_stream_close(stream);
     remove(X_NAME);
 }

@@ -126,7 +126,7 @@ static opt_status shrunk(const opt__mapping *m)
     return opt__fail(m->file.ctx, OPT_EIO, "%s: the file has shrunk since it was opened", m->file.path);
 }
 
-opt_status opt__mapping_expect(opt__mapping *m, const int64_t *row, const int32_t *order, int64_t n)
+opt_status opt__mapping_expect(opt__mapping *m, const int64_t *row, const uint32_t *order, int64_t n)
 {
     const int64_t first = row[order[0]], last = row[order[n - 1]];
     const bool follows = first == m->next;

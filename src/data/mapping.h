@@ -28,7 +28,7 @@ opt_status opt__mapping_open(opt_ctx *ctx, const char *path, opt__mapping *out);
 void opt__mapping_close(opt__mapping *m);
 
 /* Says which rows will be fetched: row[order[0..n)], which ascend. OPT_EIO when the file has shrunk. */
-opt_status opt__mapping_expect(opt__mapping *m, const int64_t *row, const int32_t *order, int64_t n);
+opt_status opt__mapping_expect(opt__mapping *m, const int64_t *row, const uint32_t *order, int64_t n);
 
 /* Has the disk begin to read one of them, where that would not happen by itself. */
 void opt__mapping_hint(const opt__mapping *m, int64_t row);

@@ -262,22 +262,18 @@ static bool write_header(FILE *f, const opt_tensor *t)
 
 static bool write_elements(FILE *f, const opt_tensor *t)
 {
+    enum { MOST = 512 };
+    unsigned char buffer[MOST * 8];
     const size_t size = opt__size(t->dtype);
 
-    for (int64_t i = 0, n = opt_tensor_len(t); i < n; i++) {
-        unsigned char bytes[8];
-        uint64_t bits = 0;
+    for (int64_t i = 0, n = opt_tensor_len(t); i < n; i += MOST) {
+        const int64_t len = n - i < MOST ? n - i : MOST;
 
-        if (t->dtype == OPT_F32) {
-            uint32_t half;
-            memcpy(&half, opt__at(t, i), sizeof half);
-            bits = half;
-        } else {
-            memcpy(&bits, opt__at(t, i), sizeof bits);
-        }
-        for (size_t k = 0; k < size; k++)
-            bytes[k] = (unsigned char)(bits >> (8 * k));
-        if (fwrite(bytes, 1, size, f) != size)
+        if (t->dtype == OPT_F32)
+            opt__f32_to_bytes(len, opt__at(t, i), buffer);
+        else
+            opt__f64_to_bytes(len, opt__at(t, i), buffer);
+        if (fwrite(buffer, size, (size_t)len, f) != (size_t)len)
             return false;
     }
     return true;

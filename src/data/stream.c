@@ -7,6 +7,7 @@
 
 #include <opt/data.h>
 
+#include "base/sort.h"
 #include "data/mapping.h"
 #include "tensor/tensor.h"
 
@@ -20,7 +21,7 @@ struct opt_stream {
     opt_ctx *ctx;
     opt_stream_opts opts; /* dtype and x_scale filled in */
     opt__mapping x, y;    /* y.bytes NULL: no labels */
-    int32_t order[2][BLOCK];
+    uint32_t order[BLOCK], room[BLOCK];
     unsigned char buffer[BUFFER];
 };
 
@@ -103,38 +104,20 @@ void opt_stream_close(opt_stream *stream)
 
 /* ---- The order of the file ----------------------------------------------------------------------------- */
 
-/* to[first..end) <- from[first..middle) and from[middle..end), each in order of its rows. */
-static void merge(const int64_t *row, const int32_t *from, int64_t first, int64_t middle, int64_t end,
-                  int32_t *to)
+static bool is_before(const void *arg, uint32_t a, uint32_t b)
 {
-    int64_t a = first, b = middle;
+    const int64_t *row = arg;
 
-    for (int64_t i = first; i < end; i++)
-        to[i] = b == end || (a < middle && row[from[a]] <= row[from[b]]) ? from[a++] : from[b++];
+    return row[a] < row[b];
 }
 
 /* 0..n-1, n at most BLOCK, in ascending order of row[]. */
-static const int32_t *file_order(opt_stream *stream, const int64_t *row, int64_t n)
+static const uint32_t *file_order(opt_stream *stream, const int64_t *row, int64_t n)
 {
-    int32_t *from = stream->order[0], *to = stream->order[1];
-    bool ascends = true;
-
-    for (int64_t i = 0; i < n; i++) {
-        from[i] = (int32_t)i;
-        ascends = ascends && (i == 0 || row[i - 1] <= row[i]);
-    }
-    for (int64_t width = 1; !ascends && width < n; width *= 2) {
-        int32_t *merged = to;
-
-        for (int64_t first = 0; first < n; first += 2 * width) {
-            const int64_t middle = first + width < n ? first + width : n;
-
-            merge(row, from, first, middle, middle + width < n ? middle + width : n, to);
-        }
-        to = from;
-        from = merged;
-    }
-    return from;
+    for (int64_t i = 0; i < n; i++)
+        stream->order[i] = (uint32_t)i;
+    opt__sort(stream->order, stream->room, n, is_before, row);
+    return stream->order;
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------- */
@@ -176,7 +159,7 @@ static opt_status read_label(opt_stream *stream, const opt__conversion *c, int64
 }
 
 /* to [n, columns] <- rows row[0..n) of a file, which are visited in the order given. */
-static opt_status gather(opt_stream *stream, opt__mapping *m, const int64_t *row, const int32_t *order,
+static opt_status gather(opt_stream *stream, opt__mapping *m, const int64_t *row, const uint32_t *order,
                          int64_t n, opt_tensor *to)
 {
     const bool labels = m == &stream->y && stream->opts.classes > 0;
@@ -205,7 +188,7 @@ static opt_status read_stream(void *ud, const int64_t *row, int64_t n, opt_tenso
 
     for (int64_t i = 0; !s && i < n; i += BLOCK) {
         const int64_t len = n - i < BLOCK ? n - i : BLOCK;
-        const int32_t *order = file_order(stream, row + i, len);
+        const uint32_t *order = file_order(stream, row + i, len);
         opt_tensor part = opt_tensor_rows(x, i, len);
 
         s = gather(stream, &stream->x, row + i, order, len, &part);

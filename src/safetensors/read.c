@@ -6,10 +6,10 @@
  */
 #include <string.h>
 
+#include "base/sort.h"
 #include "file/crc32.h"
 #include "safetensors/json.h"
 #include "safetensors/safetensors.h"
-#include "safetensors/sort.h"
 
 #define SUM_KEY "\"crc32\":\""
 

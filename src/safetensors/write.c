@@ -6,11 +6,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/sort.h"
 #include "file/crc32.h"
 #include "file/replace.h"
 #include "safetensors/json.h"
 #include "safetensors/safetensors.h"
-#include "safetensors/sort.h"
 #include "tensor/tensor.h"
 
 /* ---- Text ---------------------------------------------------------------------------------------------- */

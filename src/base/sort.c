@@ -2,7 +2,7 @@
  *
  * Merge sort, from the bottom up.
  */
-#include "safetensors/sort.h"
+#include "base/sort.h"
 
 #include <string.h>
 

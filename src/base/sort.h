@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef OPT_SAFETENSORS_SORT_H
-#define OPT_SAFETENSORS_SORT_H
+#ifndef OPT_BASE_SORT_H
+#define OPT_BASE_SORT_H
 
 #include <stdbool.h>
 #include <stdint.h>

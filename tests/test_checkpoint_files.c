@@ -206,6 +206,7 @@ static void what_is_no_file_is_refused(void **state)
     check_no_place(*state, "");
     check_no_place(*state, ".");
     check_no_place(*state, "/dev/null");
+    check_no_place(*state, "/dev/zero");
     check_no_place(*state, "no such folder/x");
     check_no_place(*state, "/proc/x");
     spill(OLD, "", 0);

@@ -98,9 +98,9 @@ static void weights_and_averages_change_places_and_back(void **state)
             assert_true(same_bytes(&f.param[0].value, opt_optim_slot(other.optim, 0, "average")));
             assert_true(same_bytes(&other.param[0].value, opt_optim_slot(f.optim, 0, "average")));
             assert_true(same_bytes(&other.param[1].value, &f.param[1].value)); /* frozen */
-            assert_fails(f.ctx, opt_optim_step(f.optim), OPT_EINVAL, "adam: a step with the averages");
+            assert_fails(f.ctx, opt_optim_step(f.optim), OPT_EINVAL, "adam: a step from the weights that predict");
             assert_fails(f.ctx, opt_save(f.ctx, "no.tmp", f.params, f.optim, NULL), OPT_EINVAL,
-                         "save: the averages are in the weights' place");
+                         "save: the weights are those that predict");
             assert_fails(f.ctx, opt_load(f.ctx, "no.tmp", f.params, f.optim, NULL), OPT_EINVAL, "load: ");
             assert_fails(f.ctx, opt_optim_copy_state(f.optim, f.optim), OPT_EINVAL, "copy_state: ");
             for (int again = 0; again < 2; again++)
@@ -172,7 +172,7 @@ static void training_is_judged_by_it(void **state)
     assert_ok(*state, opt_optim_predicting(a.optim, true));
     assert_ok(*state, opt_evaluate(*state, &a.model, &source, &e, NULL));
     assert_close(e.loss, t.at[t.n - 1].val_loss, 0);
-    assert_fails(*state, job_train(&a, 7, &t), OPT_EINVAL, "train: the averages are in the weights' place");
+    assert_fails(*state, job_train(&a, 7, &t), OPT_EINVAL, "train: the weights are those that predict");
 
     const opt_train_opts kept = {.epochs = 6, .validation = &source, .keep_best = true};
     assert_ok(*state, job_train_with(&b, kept, &again));

@@ -28,11 +28,12 @@ typedef enum opt_status {
     OPT_ENONFINITE, /* a loss or gradient is infinite or not a number */
     OPT_ECOMM,      /* summing over ranks failed */
     OPT_END,        /* no more batches in this epoch: not an error */
-    OPT_STOP        /* returned by a callback to end training cleanly: not an error */
+    OPT_STOP        /* a callback ends training, or opt_optim_search finds nothing lower: not an error */
 } opt_status;
 
-/* Element types. The numbers are stored in files and never change. */
-typedef enum opt_dtype { OPT_F32 = 1, OPT_F64 = 2 } opt_dtype;
+/* Element types. OPT_BF16, the upper half of an OPT_F32, is for an optimizer's state alone: opt_get and
+ * opt_set know it, and no other function takes it. */
+typedef enum opt_dtype { OPT_F32 = 1, OPT_F64 = 2, OPT_BF16 = 3 } opt_dtype;
 
 /* In an options struct 0 means "the default"; OPT_ZERO means exactly 0. */
 #define OPT_ZERO (-1.0)

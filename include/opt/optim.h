@@ -217,11 +217,30 @@ double opt_optim_lr(const opt_optim *o);
  * step fail. */
 void opt_optim_set_lr(opt_optim *o, double lr);
 
+/* Computes *loss and the gradients for the parameters' values as they stand; with several ranks this rank's
+ * share of both. */
+typedef opt_status (*opt_loss_fn)(void *ud, double *loss);
+
+/* A step by a method that may evaluate the loss again, as opt_lbfgs does and opt_optim_step refuses to; with
+ * the others, opt_optim_step and then f. Where *loss is NaN, as it is to be at first, f is called before the
+ * step; otherwise it is the loss, and the gradients are those, that the last call has left:
+ *
+ *     double loss = NAN;
+ *     while ((status = opt_optim_search(o, f, ud, &loss)) == OPT_OK)
+ *         report(loss);
+ *
+ * OPT_STOP: no lower loss was found, be it that this is a minimum as far as rounding can tell, or that the
+ * gradients are not the loss's; the weights are as they were. OPT_ENONFINITE when the loss before the step,
+ * or a gradient, is not finite; f's errors are passed on. After an error *loss is untouched, and so are the
+ * weights and slots of a method that searches; *loss is to be NaN again before the next call. */
+opt_status opt_optim_search(opt_optim *o, opt_loss_fn f, void *ud, double *loss);
+
 /* Steps done. */
 int64_t opt_optim_steps(const opt_optim *o);
 
-/* The state `slot` ("m", "v", ...) of parameter number `param`, with that parameter's shape and dtype; the
- * caller may read and write it. NULL when there is none, or the settings do not need it. */
+/* The state `slot` ("m", "v", ...) of parameter number `param`, with that parameter's shape and dtype unless
+ * the method says otherwise; the caller may read and write it. NULL when there is none, or it is not needed.
+ */
 opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
 
 /* With opt_optim_opts.average = d the optimizer keeps, in the slot "average", an exponential moving average
@@ -229,7 +248,8 @@ opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
  * Juditsky 1992 in the form that is common today. It often predicts better than they do. With on, averages
  * and weights change places, so that the parameters predict by the averages; without, they change back, bit
  * for bit. In between steps and checkpoints are refused. opt_train does so for validation and the best
- * weights. OPT_EINVAL where there is no average, or no step has been done. */
+ * weights. Methods that train other weights than those that predict, as opt_schedule_free does, have them
+ * change places in the same way. OPT_EINVAL where there is neither, or no step has been done. */
 opt_status opt_optim_predicting(opt_optim *o, bool on);
 
 /* Copies slots and step count from src to dst, made with the same method and the same needs for slots, for
@@ -334,8 +354,9 @@ typedef struct opt_hyper {
 
 /* What an update gets: views of one chunk of one parameter (one dimension), or of the whole parameter. Chunks
  * come in any order and size, from several threads at once where the context has them, and an element's
- * update must depend on nothing but that element, hyper, t and lr, unless whole_tensor is set: then on the
- * parameter. When updates fail, the message names the first parameter that had one. */
+ * update must depend on nothing but that element, its number, hyper, t and lr. With whole_tensor, parameters
+ * come one after the other, and an update may depend on all of its own, and use ctx: opt_matmul has the
+ * threads. When updates fail, the message names the first parameter that had one. */
 typedef struct opt_update {
     const void *hyper; /* the method's options, defaults filled in */
     int64_t t;         /* number of this step, from 1 */
@@ -344,20 +365,55 @@ typedef struct opt_update {
     opt_tensor g;                   /* the gradient after clipping and l2; read only */
     opt_tensor slot[OPT_MAX_SLOTS]; /* the state, in the method's order; to be updated; without data where
                                        it is not needed */
+    int64_t first;                  /* the number of w's first element among all parameters' */
+    opt_ctx *ctx;                   /* with whole_tensor; otherwise NULL */
+    void *scratch;                  /* what the method asked for, its content undefined; or NULL */
     const void *kernels, *adjust;   /* for the library's own methods */
 } opt_update;
+
+/* What a method that has to evaluate the loss again gets, for instance to search along a line. */
+typedef struct opt_search {
+    const void *hyper;
+    int64_t t;
+    double lr;
+    opt_params params; /* those to be moved, with the gradients, l2 included, of *loss; read only but for the
+                          values' elements */
+    opt_tensor *slot;  /* [params.n * OPT_MAX_SLOTS], the state of each, in the method's order */
+    double *loss;      /* of the values as they stand, l2 included; finite at first, as the gradients are */
+
+    /* Computes *loss and the gradients anew for the values as they stand. They may come out infinite or NaN,
+     * *loss always if a gradient is. An error is to be passed on, with the values as they were at first. */
+    opt_status (*evaluate)(const struct opt_search *search);
+    void *driver;
+} opt_search;
 
 struct opt_method {
     const char *name; /* for messages and files */
     const opt_hyper *hyper;
     int nhyper;
-    const char *slot[OPT_MAX_SLOTS]; /* names of the state tensors, each shaped like the parameter, zero at
-                                        first; NULL after the last */
+    const char *slot[OPT_MAX_SLOTS]; /* names of the state tensors, each shaped like the parameter unless
+                                        shape_slot says otherwise, zero at first; NULL after the last */
     bool whole_tensor;               /* update gets each parameter undivided, in its own shape */
+
+    /* One of the two. A search leaves values of a lower loss, the last that it had evaluated, or, with
+     * OPT_STOP when there is none to be found, those there were. */
     opt_status (*update)(const opt_update *u);
-    double weight_decay;                             /* used where opt_optim_opts.weight_decay is 0 */
-    bool (*needs_slot)(const void *hyper, int slot); /* whether this slot is needed with these options, whose
-                                                        defaults are filled in; NULL: all are */
+    opt_status (*search)(const opt_search *s);
+
+    /* The rest may be 0. */
+    double weight_decay; /* used where opt_optim_opts.weight_decay is 0 */
+
+    /* Changes *like, which comes with a parameter's shape and dtype, to what its slot of that number is with
+     * these options, whose defaults are filled in: dtype 0 where it is not needed; OPT_BF16 allowed. Of an
+     * update that is not whole_tensor a slot keeps the shape. */
+    void (*shape_slot)(const void *hyper, int slot, opt_tensor *like);
+
+    /* The bytes of scratch that the update of a parameter like w asks for; whole_tensor only. */
+    int64_t (*scratch)(const void *hyper, const opt_tensor *w);
+
+    /* Sets u->w, for opt_optim_predicting, to what predicts best, from that and the slots: u as for the
+     * update of step t just done, but for g. */
+    void (*predict)(const opt_update *u);
 };
 
 #ifdef __cplusplus

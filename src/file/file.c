@@ -80,7 +80,7 @@ uint64_t opt__from_big_endian(const unsigned char *p, int bytes)
     return x;
 }
 
-/* In these four loops compilers see, where the lowest byte comes first in memory too, that it is a copy. */
+/* In these loops compilers see, where the lowest byte comes first in memory too, that it is a copy. */
 
 void opt__f32_to_bytes(int64_t n, const float *x, unsigned char *p)
 {
@@ -101,6 +101,14 @@ void opt__f64_to_bytes(int64_t n, const double *x, unsigned char *p)
         memcpy(&bits, x + i, sizeof bits);
         for (int k = 0; k < 8; k++)
             p[8 * i + k] = (unsigned char)(bits >> (8 * k));
+    }
+}
+
+void opt__u16_to_bytes(int64_t n, const uint16_t *x, unsigned char *p)
+{
+    for (int64_t i = 0; i < n; i++) {
+        p[2 * i] = (unsigned char)x[i];
+        p[2 * i + 1] = (unsigned char)(x[i] >> 8);
     }
 }
 

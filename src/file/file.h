@@ -35,6 +35,7 @@ uint64_t opt__from_big_endian(const unsigned char *p, int bytes);
 /* n numbers to and from their bytes, the lowest of each first; bit by bit. */
 void opt__f32_to_bytes(int64_t n, const float *x, unsigned char *p);
 void opt__f64_to_bytes(int64_t n, const double *x, unsigned char *p);
+void opt__u16_to_bytes(int64_t n, const uint16_t *x, unsigned char *p);
 void opt__f32_from_bytes(int64_t n, const unsigned char *p, float *x);
 void opt__f64_from_bytes(int64_t n, const unsigned char *p, double *x);
 

@@ -53,8 +53,12 @@ opt_status opt__check_method(opt_ctx *ctx, const opt_method *m)
         return opt__fail(ctx, OPT_EINVAL, "optim: the method is NULL");
     if (m->name == NULL || m->name[0] == '\0')
         return opt__fail(ctx, OPT_EINVAL, "optim: the method has no name");
-    if (m->update == NULL)
+    if (m->update == NULL && m->search == NULL)
         return opt__fail(ctx, OPT_EINVAL, "%s: the method has no update", m->name);
+    if (m->update != NULL && m->search != NULL)
+        return opt__fail(ctx, OPT_EINVAL, "%s: the method has both an update and a search", m->name);
+    if (m->scratch != NULL && !m->whole_tensor)
+        return opt__fail(ctx, OPT_EINVAL, "%s: scratch is for methods with whole_tensor", m->name);
     if (m->nhyper < 0 || (m->nhyper > 0 && m->hyper == NULL))
         return opt__fail(ctx, OPT_EINVAL, "%s: nhyper = %d does not fit its table of hyper-parameters",
                          m->name, m->nhyper);

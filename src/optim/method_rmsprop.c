@@ -9,11 +9,12 @@
 
 enum { V, M, B }; /* its slots */
 
-static bool needs_slot(const void *hyper, int slot)
+static void shape_slot(const void *hyper, int slot, opt_tensor *like)
 {
     const opt_rmsprop_opts *h = hyper;
 
-    return slot == M ? h->centered != 0 : slot == B ? h->momentum != 0 : true;
+    if ((slot == M && h->centered == 0) || (slot == B && h->momentum == 0))
+        like->dtype = 0;
 }
 
 static opt_status update(const opt_update *u)
@@ -34,4 +35,4 @@ const opt_method opt_rmsprop = {.name = "rmsprop",
                                 .nhyper = 4,
                                 .slot = {[V] = "v", [M] = "m", [B] = "b"},
                                 .update = update,
-                                .needs_slot = needs_slot};
+                                .shape_slot = shape_slot};

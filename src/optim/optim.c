@@ -19,6 +19,18 @@ static opt_status check_option(opt_ctx *ctx, const char *method, const char *nam
     return OPT_OK;
 }
 
+/* What would make a lower loss of another one, or a search along another line. */
+static opt_status check_search_options(opt_ctx *ctx, const opt_method *m, const opt_optim_opts *o)
+{
+    const char *wrong = o->clip_value > 0     ? "clip_value"
+                        : o->clip_norm > 0    ? "clip_norm"
+                        : o->weight_decay > 0 ? "weight_decay"
+                                              : NULL;
+
+    return wrong ? opt__fail(ctx, OPT_EINVAL, "%s: it searches along a line, and has no %s", m->name, wrong)
+                 : OPT_OK;
+}
+
 static opt_status check_options(opt_ctx *ctx, const opt_method *m, opt_optim_opts *o)
 {
     opt_status s;
@@ -38,6 +50,11 @@ static opt_status check_options(opt_ctx *ctx, const opt_method *m, opt_optim_opt
         s = check_option(ctx, m->name, "average", &o->average);
     if (!s && !(o->average < 1))
         s = opt__fail(ctx, OPT_EINVAL, "%s: average = %g is outside [0, 1)", m->name, o->average);
+    if (!s && o->average > 0 && m->predict != NULL)
+        s = opt__fail(ctx, OPT_EINVAL, "%s: average = %g, but it predicts by weights of its own", m->name,
+                      o->average);
+    if (!s && m->search != NULL)
+        s = check_search_options(ctx, m, o);
     return s;
 }
 
@@ -92,6 +109,9 @@ static opt_status check_groups(opt_optim *o)
         }
         if (param->no_decay)
             param->decay_factor = 0;
+        if (o->method.search != NULL && !param->frozen && param->lr_factor != 1)
+            return opt__fail(o->ctx, OPT_EINVAL, "%s: it searches along a line, and has no lr_factor (%s)",
+                             o->method.name, param->name);
         frozen += param->frozen;
     }
     return frozen < o->nparams
@@ -99,80 +119,10 @@ static opt_status check_groups(opt_optim *o)
                : opt__fail(o->ctx, OPT_EINVAL, "%s: every parameter is frozen", o->method.name);
 }
 
-/* Which slots the hyper-parameters, already read, make the method need; and the average, if it is wanted. */
-static opt_status choose_slots(opt_optim *o)
-{
-    const int all = opt__slot_count(&o->method);
-
-    for (int s = 0; s < all; s++) {
-        if (o->method.needs_slot == NULL || o->method.needs_slot(o->hyper, s))
-            o->slot[o->nslots++] = s;
-        if (o->opts.average > 0 && strcmp(o->method.slot[s], "average") == 0)
-            return opt__fail(o->ctx, OPT_EINVAL, "%s: it has a slot of the name average itself",
-                             o->method.name);
-    }
-    if (o->opts.average > 0)
-        o->slot[o->nslots++] = OPT__AVERAGE;
-    return OPT_OK;
-}
-
-/* Where parameter p's part begins in a slot's block whose parts before it end at `end`, in bytes. */
-static int64_t slot_offset(const opt_tensor *w, int64_t end)
-{
-    const int64_t size = (int64_t)opt__size(w->dtype);
-
-    return (end + size - 1) / size * size; /* f64 may follow an odd number of f32 */
-}
-
-/* The bytes of all slots of one name, or -1 when that overflows. Frozen parameters have none. */
-static int64_t slot_bytes(const opt_optim *o)
-{
-    int64_t end = 0;
-
-    for (int p = 0; p < o->nparams; p++) {
-        const opt_tensor *w = &o->params[p].value;
-        const int64_t bytes = opt_tensor_len(w) * (int64_t)opt__size(w->dtype);
-
-        if (o->params[p].frozen)
-            continue;
-        if (end > PTRDIFF_MAX - bytes - (int64_t)sizeof(double))
-            return -1;
-        end = slot_offset(w, end) + bytes;
-    }
-    return end;
-}
-
-static opt_status allocate_slots(opt_optim *o)
-{
-    const int64_t all = slot_bytes(o);
-    int64_t end = 0;
-
-    if (all < 0)
-        return opt__fail(o->ctx, OPT_ESHAPE, "%s: the size of all parameters overflows", o->method.name);
-    for (int s = 0; s < o->nslots; s++) {
-        o->slot_memory[s] = opt__alloc(o->ctx, all, 1);
-        if (o->slot_memory[s] == NULL)
-            return opt__no_memory(o->ctx, o->method.name);
-    }
-    for (int p = 0; p < o->nparams; p++) {
-        const opt_tensor *w = &o->params[p].value;
-        const int64_t start = slot_offset(w, end);
-
-        if (o->params[p].frozen)
-            continue;
-        for (int s = 0; s < o->nslots; s++) {
-            o->slots[p * o->nslots + s] = *w;
-            o->slots[p * o->nslots + s].data = (char *)o->slot_memory[s] + start;
-        }
-        end = start + opt_tensor_len(w) * (int64_t)opt__size(w->dtype);
-    }
-    return OPT_OK;
-}
-
 /* Whether b begins in memory where a ends. */
 static bool joins(const opt_tensor *a, const opt_tensor *b)
 {
-    return a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
+    return a->data != NULL && a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
 }
 
 /* Whether parameter p, with these slots, goes on where the run ends. */
@@ -190,32 +140,42 @@ static bool continues(const opt_optim *o, const opt__run *r, int p)
 
 static opt_tensor flat(const opt_tensor *t)
 {
-    return opt_tensor_view(t->dtype, t->data, 1, (int64_t[]){opt_tensor_len(t)});
+    return (opt_tensor){t->data, t->dtype, 1, {opt_tensor_len(t)}};
+}
+
+/* Adds a parameter, with its slots, to the end of a run. */
+static void extend(const opt_optim *o, opt__run *r, int p)
+{
+    const int64_t n = opt_tensor_len(&o->params[p].value);
+
+    r->w.dim[0] += n;
+    r->g.dim[0] += n;
+    for (int s = 0; s < o->nslots; s++)
+        r->slot[s].dim[0] += n;
 }
 
 /* Cuts the parameters into runs. */
 static void find_runs(opt_optim *o)
 {
+    int64_t first = 0;
+
     for (int p = 0; p < o->nparams; p++) {
         const opt_param *param = &o->params[p];
         opt__run *r = o->runs + o->nruns;
 
+        first += opt_tensor_len(&param->value);
         if (param->frozen)
             continue;
         if (o->nruns > 0 && continues(o, r - 1, p)) {
-            const int64_t n = opt_tensor_len(&param->value);
-
-            r[-1].w.dim[0] += n;
-            r[-1].g.dim[0] += n;
-            for (int s = 0; s < o->nslots; s++)
-                r[-1].slot[s].dim[0] += n;
+            extend(o, r - 1, p);
             continue;
         }
         *r = (opt__run){.w = param->value,
                         .g = param->grad,
                         .lr_factor = param->lr_factor,
                         .decay_factor = param->decay_factor,
-                        .first = p};
+                        .param = p,
+                        .first = first - opt_tensor_len(&param->value)};
         for (int s = 0; s < o->nslots; s++)
             r->slot[s] = o->slots[p * o->nslots + s];
         if (!o->method.whole_tensor) {
@@ -228,23 +188,25 @@ static void find_runs(opt_optim *o)
     }
 }
 
-static bool needs_scratch(const opt_optim *o)
+static bool needs_effective(const opt_optim *o)
 {
-    return !o->adjusts && (o->opts.clip_value > 0 || o->opts.clip_norm > 0 || o->opts.l2 > 0);
+    return !o->adjusts && o->method.update != NULL &&
+           (o->opts.clip_value > 0 || o->opts.clip_norm > 0 || o->opts.l2 > 0);
 }
 
 /* Divides the runs into chunks. Without work beside the update's own there is no need to stay in the
  * first-level cache, and chunks are only as small as sharing them among threads asks for. */
 static opt_status cut_into_chunks(opt_optim *o)
 {
+    const int threads = o->method.whole_tensor ? 1 : o->ctx->threads;
     int64_t largest = 0, all = 0;
 
     for (int i = 0; i < o->nruns; i++)
         all += opt_tensor_len(&o->runs[i].w);
-    o->chunk = needs_scratch(o) || (!o->adjusts && o->opts.weight_decay > 0) || o->opts.average > 0
+    o->chunk = needs_effective(o) || (!o->adjusts && o->opts.weight_decay > 0) || o->opts.average > 0
                    ? OPT__CHUNK
-               : o->ctx->threads > 1 && all >= INT64_C(8) * OPT__CHUNK ? OPT__CHUNK
-                                                                       : INT64_MAX;
+               : threads > 1 && all >= INT64_C(8) * OPT__CHUNK ? OPT__CHUNK
+                                                               : INT64_MAX;
     for (int i = 0; i < o->nruns; i++) {
         opt__run *r = &o->runs[i];
         const int64_t n = opt_tensor_len(&r->w), chunk = opt__chunk(o, r);
@@ -253,13 +215,32 @@ static opt_status cut_into_chunks(opt_optim *o)
         o->parts += (n - 1) / chunk + 1;
         largest = chunk > largest ? chunk : largest;
     }
-    if (!needs_scratch(o))
+    if (!needs_effective(o))
         return OPT_OK;
-    if (largest > PTRDIFF_MAX / (int64_t)sizeof(double) / o->ctx->threads)
+    if (largest > PTRDIFF_MAX / (int64_t)sizeof(double) / threads)
         return opt__no_memory(o->ctx, o->method.name);
-    o->scratch_size = largest * (int64_t)sizeof(double);
-    o->scratch = opt__alloc(o->ctx, o->ctx->threads, (size_t)o->scratch_size);
-    return o->scratch ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
+    o->effective_size = largest * (int64_t)sizeof(double);
+    o->effective = opt__alloc(o->ctx, threads, (size_t)o->effective_size);
+    return o->effective ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
+}
+
+/* The scratch that the most demanding parameter's update asks for. */
+static opt_status reserve_scratch(opt_optim *o)
+{
+    int64_t most = 0;
+
+    for (int p = 0; o->method.scratch != NULL && p < o->nparams; p++) {
+        const opt_tensor *w = &o->params[p].value;
+        const int64_t bytes = o->params[p].frozen ? 0 : o->method.scratch(o->hyper, w);
+
+        if (bytes < 0)
+            return opt__fail(o->ctx, OPT_ESHAPE, "%s: the size of what %s needs overflows", o->method.name,
+                             o->params[p].name);
+        most = bytes > most ? bytes : most;
+    }
+    if (most > 0)
+        o->scratch = opt__alloc(o->ctx, most, 1);
+    return most == 0 || o->scratch ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
 }
 
 /* Cuts the gradients into as few stretches as will do, and makes room for their sums. */
@@ -306,16 +287,18 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
     if (!s)
         s = check_single(o);
     if (!s)
-        s = choose_slots(o);
-    if (!s)
-        s = allocate_slots(o);
+        s = opt__make_slots(o);
     if (s)
         return s;
     find_runs(o);
     s = cut_into_chunks(o);
-    if (s)
-        return s;
-    return find_gradients(o);
+    if (!s)
+        s = reserve_scratch(o);
+    if (!s && o->method.predict != NULL)
+        s = opt__make_copies(o, &o->aside);
+    if (!s && o->method.search != NULL)
+        s = opt__prepare_search(o);
+    return s ? s : find_gradients(o);
 }
 
 opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyper,
@@ -359,14 +342,15 @@ opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyp
 void opt_optim_free(opt_optim *o)
 {
     if (o != NULL) {
-        for (int p = 0; o->best.value != NULL && p < o->nparams; p++)
-            opt_tensor_free(o->ctx, &o->best.value[p]);
-        opt__free(o->ctx, o->best.value);
+        opt__free_copies(o, o->best.value);
+        opt__free_copies(o, o->aside);
+        opt__end_search(o);
         for (int s = 0; s < OPT__SLOTS; s++)
             opt__free(o->ctx, o->slot_memory[s]);
         opt__free(o->ctx, o->sums);
         opt__free(o->ctx, o->gradients);
         opt__free(o->ctx, o->scratch);
+        opt__free(o->ctx, o->effective);
         opt__free(o->ctx, o->runs);
         opt__free(o->ctx, o->slots);
         opt__free(o->ctx, o->params);

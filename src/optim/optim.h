@@ -28,7 +28,8 @@ typedef struct opt__run {
     opt_tensor w, g, slot[OPT__SLOTS]; /* as many as are needed; one dimension; of a whole_tensor method,
                                           the parameter's own shape */
     double lr_factor, decay_factor;    /* of its parameters, filled in */
-    int first;                         /* the parameter it begins with, for messages */
+    int param;                         /* it begins with this one */
+    int64_t first;                     /* its first element's number among all parameters' */
     int64_t first_part;                /* its first chunk's number among all runs' */
 } opt__run;
 
@@ -44,13 +45,20 @@ struct opt_optim {
     bool single;                  /* some parameter is f32 */
     opt_tensor *slots;            /* [nparams * nslots], slot[s] of parameter p at p * nslots + s */
     void *slot_memory[OPT__SLOTS];
-    bool predicting; /* weights and averages have changed places */
+    opt_tensor *aside; /* [nparams], room for the weights while others predict; NULL: not needed */
+    bool predicting;   /* the weights are those that predict */
     opt__run *runs;
     int nruns;
-    int64_t chunk; /* elements of a run that an update gets at a time, unless whole_tensor */
-    int64_t parts; /* chunks of all runs */
-    void *scratch; /* [threads] chunks' effective gradients, scratch_size bytes each */
-    int64_t scratch_size;
+    int64_t chunk;   /* elements of a run that an update gets at a time, unless whole_tensor */
+    int64_t parts;   /* chunks of all runs */
+    void *effective; /* [threads] chunks' effective gradients, effective_size bytes each */
+    int64_t effective_size;
+    void *scratch; /* the method's */
+    struct {
+        opt_params params; /* those that move */
+        opt_tensor *slot;  /* [params.n * OPT_MAX_SLOTS] */
+
+    } search;
     opt__stretch *gradients; /* as few as there are gaps between them */
     int ngradients;
     double *sums;   /* [opt__sum_blocks][2]; NULL with one thread */
@@ -70,6 +78,29 @@ struct opt_optim {
 
 /* Makes room for the best weights, unless there is; OPT_ENOMEM. */
 opt_status opt__optim_reserve_best(opt_optim *o);
+
+/* Parts of making and freeing one: the slots that its settings need, zeroed; what opt_optim_search needs. */
+opt_status opt__make_slots(opt_optim *o);
+opt_status opt__prepare_search(opt_optim *o);
+void opt__end_search(opt_optim *o);
+
+/* *out <- a tensor like each parameter's value, zeroed. */
+opt_status opt__make_copies(opt_optim *o, opt_tensor **out);
+void opt__free_copies(opt_optim *o, opt_tensor *copies);
+
+/* Parts of a step. Whether one may be made, and its rate; gradients <- their sums over ranks; whether they
+ * are finite, and *scale <- what clip_norm asks for; the average of the weights follows those of elements
+ * [start, start + n) of a run. */
+opt_status opt__begin_step(opt_optim *o, double *lr);
+opt_status opt__sum_over_ranks(opt_optim *o);
+opt_status opt__check_and_clip(opt_optim *o, double *scale);
+void opt__average(const opt_optim *o, const opt__run *r, int64_t start, int64_t n);
+
+/* Whether opt_optim_predicting has anything to do. */
+static inline bool opt__predicts_otherwise(const opt_optim *o)
+{
+    return o->opts.average > 0 || o->method.predict != NULL;
+}
 
 /* The name of slot s of nslots. */
 static inline const char *opt__slot_name(const opt_optim *o, int s)

@@ -27,12 +27,14 @@ int64_t opt_optim_steps(const opt_optim *o)
 
 opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot)
 {
+    int s;
+
     if (o == NULL || slot == NULL || param < 0 || param >= o->nparams)
         return NULL;
-    for (int s = 0; s < o->nslots; s++)
+    for (s = 0; s < o->nslots; s++)
         if (strcmp(slot, opt__slot_name(o, s)) == 0)
-            return o->params[param].frozen ? NULL : &o->slots[param * o->nslots + s];
-    return NULL;
+            break;
+    return s < o->nslots && o->slots[param * o->nslots + s].data ? &o->slots[param * o->nslots + s] : NULL;
 }
 
 static opt_status check_alike(const opt_optim *src, const opt_optim *dst)
@@ -72,10 +74,13 @@ opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
         return opt__fail(dst->ctx, OPT_EINVAL, "copy_state: src is NULL");
     s = check_alike(src, dst);
     if (!s && (src->predicting || dst->predicting))
-        s = opt__fail(dst->ctx, OPT_EINVAL, "copy_state: with the averages in the weights' place");
-    for (int i = 0; !s && i < src->nparams * src->nslots; i++)
-        if (src->slots[i].data != NULL)
-            s = opt_tensor_copy(dst->ctx, &src->slots[i], &dst->slots[i]);
+        s = opt__fail(dst->ctx, OPT_EINVAL, "copy_state: the weights are those that predict");
+    for (int i = 0; !s && i < src->nparams * src->nslots; i++) {
+        const opt_tensor *from = &src->slots[i];
+
+        if (from->data != NULL && src != dst)
+            memcpy(dst->slots[i].data, from->data, (size_t)opt_tensor_len(from) * opt__size(from->dtype));
+    }
     if (!s)
         dst->t = src->t;
     return s;
@@ -95,19 +100,57 @@ static void swap(const opt_tensor *a, const opt_tensor *b)
     }
 }
 
+/* The weights of parameter p, of element number `first` among all, make way for those that predict. */
+static void predict(const opt_optim *o, int p, int64_t first)
+{
+    const opt_tensor *w = &o->params[p].value;
+    opt_update u = {.hyper = o->hyper,
+                    .t = o->t,
+                    .lr = o->last_lr * o->params[p].lr_factor,
+                    .w = *w,
+                    .first = first,
+                    .kernels = o->ctx->kernels};
+
+    if (o->opts.average > 0) {
+        swap(w, &o->slots[p * o->nslots + o->nslots - 1]);
+        return;
+    }
+    for (int s = 0; s < o->nslots; s++)
+        u.slot[o->slot[s]] = o->slots[p * o->nslots + s];
+    memcpy(o->aside[p].data, w->data, (size_t)opt_tensor_len(w) * opt__size(w->dtype));
+    o->method.predict(&u);
+}
+
+/* And take their place again. */
+static void train_on(const opt_optim *o, int p)
+{
+    const opt_tensor *w = &o->params[p].value;
+
+    if (o->opts.average > 0)
+        swap(w, &o->slots[p * o->nslots + o->nslots - 1]);
+    else
+        memcpy(w->data, o->aside[p].data, (size_t)opt_tensor_len(w) * opt__size(w->dtype));
+}
+
 opt_status opt_optim_predicting(opt_optim *o, bool on)
 {
+    int64_t first = 0;
+
     if (o == NULL)
         return OPT_EINVAL;
-    if (on && !(o->opts.average > 0))
+    if (on && !opt__predicts_otherwise(o))
         return opt__fail(o->ctx, OPT_EINVAL, "%s: there is no average of the weights", o->method.name);
     if (on && o->t == 0)
         return opt__fail(o->ctx, OPT_EINVAL, "%s: there is no average before the first step", o->method.name);
     if (o->predicting == on)
         return OPT_OK;
-    for (int p = 0; p < o->nparams; p++)
-        if (!o->params[p].frozen)
-            swap(&o->params[p].value, &o->slots[p * o->nslots + o->nslots - 1]);
+    for (int p = 0; p < o->nparams; p++) {
+        if (!o->params[p].frozen && on)
+            predict(o, p, first);
+        else if (!o->params[p].frozen)
+            train_on(o, p);
+        first += opt_tensor_len(&o->params[p].value);
+    }
     o->predicting = on;
     return OPT_OK;
 }
@@ -136,17 +179,5 @@ bool opt__optim_updates(const opt_optim *o, const opt_ctx *ctx, opt_params param
 
 opt_status opt__optim_reserve_best(opt_optim *o)
 {
-    opt_status s = OPT_OK;
-
-    if (o->best.value == NULL)
-        o->best.value = opt__alloc(o->ctx, o->nparams, sizeof *o->best.value);
-    if (o->best.value == NULL)
-        return opt__no_memory(o->ctx, o->method.name);
-    for (int p = 0; !s && p < o->nparams; p++) {
-        const opt_tensor *w = &o->params[p].value;
-
-        if (o->best.value[p].data == NULL)
-            s = opt_tensor_new(o->ctx, w->dtype, w->ndim, w->dim, &o->best.value[p]);
-    }
-    return s;
+    return o->best.value ? OPT_OK : opt__make_copies(o, &o->best.value);
 }

@@ -9,7 +9,7 @@
 #include "optim/optim.h"
 #include "optim/params.h"
 
-static opt_status sum_over_ranks(opt_optim *o)
+opt_status opt__sum_over_ranks(opt_optim *o)
 {
     const opt_comm *c = &o->ctx->comm;
 
@@ -23,8 +23,8 @@ static opt_status sum_over_ranks(opt_optim *o)
     return OPT_OK;
 }
 
-/* The finite check and the norm share one read of the gradient. *scale <- what clip_norm asks for. */
-static opt_status check_and_clip(opt_optim *o, double *scale)
+/* The finite check and the norm share one read of the gradient. */
+opt_status opt__check_and_clip(opt_optim *o, double *scale)
 {
     const double limit = o->opts.clip_value > 0 && o->opts.clip_norm > 0 ? o->opts.clip_value : HUGE_VAL;
     double norm[2];
@@ -67,6 +67,7 @@ static const opt__run *run_of(const opt_optim *o, int64_t part)
 /* Points u at elements [start, start + n) of a run, in the run's own shape when that is all of it. */
 static void view(const opt_optim *o, const opt__run *r, int64_t start, int64_t n, opt_update *u)
 {
+    u->first = r->first + start;
     u->w = r->w;
     u->g = r->g;
     u->w.data = opt__at(&r->w, start);
@@ -76,6 +77,8 @@ static void view(const opt_optim *o, const opt__run *r, int64_t start, int64_t n
     for (int s = 0; s < o->nslots && o->slot[s] != OPT__AVERAGE; s++) {
         opt_tensor *slot = &u->slot[o->slot[s]];
 
+        if (r->slot[s].data == NULL)
+            continue;
         *slot = r->slot[s];
         slot->data = opt__at(&r->slot[s], start);
         if (!o->method.whole_tensor)
@@ -88,8 +91,8 @@ static void adjust_chunk(const opt_optim *o, const opt__adjust *a, int64_t n, in
 {
     const opt__kernels *k = opt__kernels_of(o->ctx, u->w.dtype);
 
-    if (o->scratch != NULL) {
-        void *effective = (char *)o->scratch + thread * o->scratch_size;
+    if (o->effective != NULL) {
+        void *effective = (char *)o->effective + thread * o->effective_size;
 
         k->effective(n, u->w.data, u->g.data, effective, a);
         u->g.data = effective;
@@ -98,13 +101,13 @@ static void adjust_chunk(const opt_optim *o, const opt__adjust *a, int64_t n, in
         k->shrink(n, u->w.data, a->factor);
 }
 
-/* The average of the weights goes with them, while they are in the cache. */
-static void average_chunk(const opt_optim *o, const opt__run *r, int64_t start, int64_t n, void *w)
+void opt__average(const opt_optim *o, const opt__run *r, int64_t start, int64_t n)
 {
     const double decay = o->t == 0 ? 0 : o->opts.average; /* it begins with the first step's weights */
 
     if (o->opts.average > 0)
-        opt__kernels_of(o->ctx, r->w.dtype)->average(n, opt__at(&r->slot[o->nslots - 1], start), w, decay);
+        opt__kernels_of(o->ctx, r->w.dtype)
+            ->average(n, opt__at(&r->slot[o->nslots - 1], start), opt__at(&r->w, start), decay);
 }
 
 static void step_part(void *arg, int64_t part, int thread)
@@ -119,7 +122,12 @@ static void step_part(void *arg, int64_t part, int thread)
                                 .scale = job->scale,
                                 .l2 = r->decay_factor * o->opts.l2,
                                 .factor = 1 - lr * (r->decay_factor * o->opts.weight_decay)};
-    opt_update u = {.hyper = o->hyper, .t = o->t + 1, .lr = lr, .kernels = o->ctx->kernels};
+    opt_update u = {.hyper = o->hyper,
+                    .t = o->t + 1,
+                    .lr = lr,
+                    .ctx = o->method.whole_tensor ? o->ctx : NULL,
+                    .scratch = o->scratch,
+                    .kernels = o->ctx->kernels};
     opt_status s;
 
     view(o, r, start, n, &u);
@@ -131,7 +139,7 @@ static void step_part(void *arg, int64_t part, int thread)
     }
     s = o->method.update(&u);
     if (!s)
-        average_chunk(o, r, start, n, u.w.data);
+        opt__average(o, r, start, n); /* while the weights are in the cache */
     if (s) {
         const long long mine = part << 32 | (uint32_t)s;
         long long first = atomic_load(&job->failed);
@@ -148,13 +156,27 @@ static opt_status update_all(opt_optim *o, double lr, double scale)
     opt_status s;
 
     atomic_init(&job.failed, LLONG_MAX);
-    opt__parallel(o->ctx, o->parts, step_part, &job);
+    if (!o->method.whole_tensor)
+        opt__parallel(o->ctx, o->parts, step_part, &job);
+    for (int64_t part = 0; o->method.whole_tensor && part < o->parts; part++)
+        step_part(&job, part, 0);
     failed = atomic_load(&job.failed);
     if (failed == LLONG_MAX)
         return OPT_OK;
     s = (opt_status)(int32_t)(uint32_t)failed;
     return opt__fail(o->ctx, s, "%s: the update of %s failed: %s", o->method.name,
-                     o->params[run_of(o, failed >> 32)->first].name, opt_strerror(s));
+                     o->params[run_of(o, failed >> 32)->param].name, opt_strerror(s));
+}
+
+opt_status opt__begin_step(opt_optim *o, double *lr)
+{
+    if (o->predicting)
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: a step from the weights that predict", o->method.name);
+    *lr = opt_optim_lr(o);
+    if (!(*lr >= 0 && isfinite(o->single ? (double)(float)*lr : *lr)))
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: the learning rate of step %lld is %g", o->method.name,
+                         (long long)o->t + 1, *lr);
+    return OPT_OK;
 }
 
 opt_status opt_optim_step(opt_optim *o)
@@ -164,16 +186,13 @@ opt_status opt_optim_step(opt_optim *o)
 
     if (o == NULL)
         return OPT_EINVAL;
-    if (o->predicting)
-        return opt__fail(o->ctx, OPT_EINVAL, "%s: a step with the averages in the weights' place",
-                         o->method.name);
-    lr = opt_optim_lr(o);
-    if (!(lr >= 0 && isfinite(o->single ? (double)(float)lr : lr)))
-        return opt__fail(o->ctx, OPT_EINVAL, "%s: the learning rate of step %lld is %g", o->method.name,
-                         (long long)o->t + 1, lr);
-    s = sum_over_ranks(o);
+    if (o->method.search != NULL)
+        return opt__fail(o->ctx, OPT_EINVAL, "%s: it needs the loss, by opt_optim_search", o->method.name);
+    s = opt__begin_step(o, &lr);
     if (!s)
-        s = check_and_clip(o, &scale);
+        s = opt__sum_over_ranks(o);
+    if (!s)
+        s = opt__check_and_clip(o, &scale);
     if (!s)
         s = update_all(o, lr, scale);
     if (s)

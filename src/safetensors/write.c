@@ -60,8 +60,9 @@ static void put_entry(opt__text *t, const opt__named *tensor, int64_t begin)
 
     put(t, ",\"");
     put_escaped(t, tensor->name);
-    put(t, tensor->t.dtype == OPT_F64 ? "\":{\"dtype\":\"F64\",\"shape\":["
-                                      : "\":{\"dtype\":\"F32\",\"shape\":[");
+    put(t, "\":{\"dtype\":\"");
+    put(t, tensor->t.dtype == OPT_F64 ? "F64" : tensor->t.dtype == OPT_F32 ? "F32" : "BF16");
+    put(t, "\",\"shape\":[");
     for (int d = 0; d < tensor->t.ndim; d++) {
         snprintf(room, sizeof room, d > 0 ? ",%" PRId64 : "%" PRId64, tensor->t.dim[d]);
         put(t, room);
@@ -81,8 +82,8 @@ typedef struct job {
 
 #define BEFORE_SUM "{\"__metadata__\":{\"format\":\"libopt\",\"crc32\":\""
 
-/* The header; its length is a multiple of 8, so that elements of every size are where they should be: f64
- * first, then f32. */
+/* The header; its length is a multiple of 8, so that elements of every size are where they should be: the
+ * largest first. */
 static void put_header(opt__text *t, const job *j)
 {
     int64_t begin = 0;
@@ -90,9 +91,9 @@ static void put_header(opt__text *t, const job *j)
     put(t, BEFORE_SUM "00000000\"");
     j->describe(t, j->arg);
     put(t, "}");
-    for (int pass = 0; pass < 2; pass++)
+    for (size_t size = 8; size > 1; size /= 2)
         for (int64_t i = 0; i < j->n; i++)
-            if ((j->tensors[i].t.dtype == OPT_F64) == (pass == 0)) {
+            if (opt__size(j->tensors[i].t.dtype) == size) {
                 put_entry(t, &j->tensors[i], begin);
                 begin += bytes_of(&j->tensors[i].t);
             }
@@ -165,6 +166,8 @@ static bool put_elements(FILE *f, opt__crc32 *crc, const opt_tensor *t)
 
         if (t->dtype == OPT_F32)
             opt__f32_to_bytes(len, opt__at(t, i), buffer);
+        else if (t->dtype == OPT_BF16)
+            opt__u16_to_bytes(len, opt__at(t, i), buffer);
         else
             opt__f64_to_bytes(len, opt__at(t, i), buffer);
         if (!put_bytes(f, crc, buffer, (size_t)len * size))
@@ -184,9 +187,9 @@ static bool write_all(FILE *f, const job *j, const opt__text *header)
         length[k] = (unsigned char)(header->len >> (8 * k));
     opt__crc32_start(&crc);
     good = put_bytes(f, &crc, length, sizeof length) && put_bytes(f, &crc, header->to, (size_t)header->len);
-    for (int pass = 0; pass < 2; pass++)
+    for (size_t size = 8; size > 1; size /= 2)
         for (int64_t i = 0; good && i < j->n; i++)
-            if ((j->tensors[i].t.dtype == OPT_F64) == (pass == 0))
+            if (opt__size(j->tensors[i].t.dtype) == size)
                 good = put_elements(f, &crc, &j->tensors[i].t);
     snprintf(digits, sizeof digits, "%08lx", (unsigned long)opt__crc32_value(&crc));
     return good && fseek(f, (long)(sizeof length + strlen(BEFORE_SUM)), SEEK_SET) == 0 &&

@@ -10,7 +10,10 @@
 
 const char *opt__dtype_name(opt_dtype dtype)
 {
-    return dtype == OPT_F32 ? "f32" : dtype == OPT_F64 ? "f64" : "an unknown dtype";
+    return dtype == OPT_F32    ? "f32"
+           : dtype == OPT_F64  ? "f64"
+           : dtype == OPT_BF16 ? "bf16"
+                               : "an unknown dtype";
 }
 
 opt__shape opt__shape_of(const opt_tensor *t)
@@ -203,8 +206,30 @@ void opt_tensor_fill(opt_tensor *t, double x)
     }
 }
 
+static float from_bf16(uint16_t upper)
+{
+    const uint32_t bits = (uint32_t)upper << 16;
+    float x;
+
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* To the nearest; of two, to the even one. */
+static uint16_t to_bf16(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    if (isnan(x))
+        return (uint16_t)(bits >> 16 | 0x40); /* whose lower half alone may have said so */
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 double opt_get(const opt_tensor *t, int64_t i)
 {
+    if (t->dtype == OPT_BF16)
+        return (double)from_bf16(((const uint16_t *)t->data)[i]);
     return t->dtype == OPT_F32 ? (double)((const float *)t->data)[i] : ((const double *)t->data)[i];
 }
 
@@ -212,6 +237,8 @@ void opt_set(const opt_tensor *t, int64_t i, double x)
 {
     if (t->dtype == OPT_F32)
         ((float *)t->data)[i] = (float)x;
+    else if (t->dtype == OPT_BF16)
+        ((uint16_t *)t->data)[i] = to_bf16((float)x);
     else
         ((double *)t->data)[i] = x;
 }

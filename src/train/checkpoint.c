@@ -62,7 +62,7 @@ static opt_status make_list(opt_ctx *ctx, opt_params params, const opt_optim *op
         l.at[l.n++] = (opt__named){params.at[p].name, params.at[p].value};
     for (int s = 0; s < slots; s++)
         for (int p = 0; p < params.n; p++)
-            if (optim->slots[p * slots + s].data != NULL) /* a frozen parameter's is not there */
+            if (optim->slots[p * slots + s].data != NULL) /* some parameters have none */
                 add(&l, &room, "slot", opt__slot_name(optim, s), params.at[p].name,
                     optim->slots[p * slots + s]);
     for (int p = 0; best && p < params.n; p++)
@@ -87,7 +87,7 @@ static opt_status check_arguments(opt_ctx *ctx, const char *who, const char *pat
         return opt__fail(ctx, OPT_EINVAL,
                          "%s: the optimizer was made for other parameters, or by another context", who);
     if (optim != NULL && optim->predicting)
-        return opt__fail(ctx, OPT_EINVAL, "%s: the averages are in the weights' place", who);
+        return opt__fail(ctx, OPT_EINVAL, "%s: the weights are those that predict", who);
     if (batches != NULL && batches->ctx != ctx)
         return opt__fail(ctx, OPT_EINVAL, "%s: the batches were made by another context", who);
     return OPT_OK;
@@ -188,7 +188,9 @@ static void match(loading *l, bool weights_alone)
 static opt_status check_fit(const loading *l, const opt__named *target, const opt__entry *e)
 {
     const char *path = l->st.file.path;
-    const uint32_t same = target->t.dtype == OPT_F64 ? OPT__ST_F64 : OPT__ST_F32;
+    const uint32_t same = target->t.dtype == OPT_F64   ? OPT__ST_F64
+                          : target->t.dtype == OPT_F32 ? OPT__ST_F32
+                                                       : OPT__ST_BF16;
     opt_tensor there = {.ndim = 0};
     int64_t ndim;
 

@@ -75,7 +75,7 @@ static opt_status check_objects(opt_ctx *ctx, const opt_model *model, const opt_
             ctx, OPT_EINVAL,
             "train: the optimizer was made for other parameters than the model's, or by another context");
     if (optim->predicting)
-        return opt__fail(ctx, OPT_EINVAL, "train: the averages are in the weights' place");
+        return opt__fail(ctx, OPT_EINVAL, "train: the weights are those that predict");
     if (batches->ctx != ctx)
         return opt__fail(ctx, OPT_EINVAL, "train: the batches were made by another context");
     return OPT_OK;

@@ -71,18 +71,18 @@ static opt_status save(opt__loop *l)
 
 /* ---- The loop ------------------------------------------------------------------------------------------ */
 
-/* Tries the epoch's weights, or their average, and takes note if they are the best. */
+/* Tries the epoch's weights, or those that predict in their place, and takes note if they are the best. */
 static opt_status judge_epoch(opt__loop *l, opt_evaluation *validation)
 {
     const opt_batches *b = l->batches;
-    const bool average = l->optim->opts.average > 0;
-    opt_status s = average ? opt_optim_predicting(l->optim, true) : OPT_OK;
+    const bool otherwise = opt__predicts_otherwise(l->optim);
+    opt_status s = otherwise ? opt_optim_predicting(l->optim, true) : OPT_OK;
 
     if (!s && l->validation.ctx != NULL)
         s = opt__evaluate(&l->validation, b->epoch, validation);
     if (!s)
         opt__best_note(l, l->validation.ctx ? validation->loss : b->loss_sum / (double)b->loss_rows);
-    if (average)
+    if (otherwise)
         (void)opt_optim_predicting(l->optim, false);
     return s;
 }

@@ -98,7 +98,8 @@ static void weights_and_averages_change_places_and_back(void **state)
             assert_true(same_bytes(&f.param[0].value, opt_optim_slot(other.optim, 0, "average")));
             assert_true(same_bytes(&other.param[0].value, opt_optim_slot(f.optim, 0, "average")));
             assert_true(same_bytes(&other.param[1].value, &f.param[1].value)); /* frozen */
-            assert_fails(f.ctx, opt_optim_step(f.optim), OPT_EINVAL, "adam: a step from the weights that predict");
+            assert_fails(f.ctx, opt_optim_step(f.optim), OPT_EINVAL,
+                         "adam: a step from the weights that predict");
             assert_fails(f.ctx, opt_save(f.ctx, "no.tmp", f.params, f.optim, NULL), OPT_EINVAL,
                          "save: the weights are those that predict");
             assert_fails(f.ctx, opt_load(f.ctx, "no.tmp", f.params, f.optim, NULL), OPT_EINVAL, "load: ");

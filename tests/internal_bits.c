@@ -256,11 +256,11 @@ static uint64_t hash_steps(opt_ctx *ctx, const opt_method *method, const void *h
 /* Of those that train networks as they have always been; of the others with an adjustment and without. */
 static void steps(opt_ctx *ctx, opt_dtype dtype)
 {
-    enum { N = 100003, FEWER = 40009, VARIANTS = 13, ALL = 16 };
-    static const opt_method *const all[ALL] = {&opt_gd,       &opt_momentum, &opt_adam,    &opt_heavy_ball,
-                                               &opt_nesterov, &opt_rmsprop,  &opt_adagrad, &opt_adamw,
-                                               &opt_amsgrad,  &opt_nadam,    &opt_radam,   &opt_lion,
-                                               &opt_rprop,    &opt_rmsprop,  &opt_rmsprop, &opt_rmsprop};
+    enum { N = 100003, FEWER = 40009, VARIANTS = 15, ALL = 18 };
+    static const opt_method *const all[ALL] = {
+        &opt_gd,      &opt_momentum,      &opt_adam,      &opt_heavy_ball, &opt_nesterov, &opt_rmsprop,
+        &opt_adagrad, &opt_adamw,         &opt_amsgrad,   &opt_nadam,      &opt_radam,    &opt_lion,
+        &opt_rprop,   &opt_schedule_free, &opt_adam_bf16, &opt_rmsprop,    &opt_rmsprop,  &opt_rmsprop};
     static const char *const names[] = {"rmsprop-momentum", "rmsprop-centred", "rmsprop-both"};
     static const opt_rmsprop_opts variants[] = {{0, 0, 0.9, 0}, {0, 0, 0, 1}, {0, 0, 0.9, 1}};
     const opt_optim_opts plain = {.lr = 0.01}, opts = {0.01, NULL, NULL, 2, 300, 0.01, 0.02, false};

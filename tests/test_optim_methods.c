@@ -15,16 +15,25 @@ typedef struct row {
     int parabola_steps; /* to come within 1e-3 of the minimum */
     int valley_steps;   /* to bring Rosenbrock's function below 0.05 from (-1.2, 1) */
     double valley_lr;
+    opt_dtype state; /* of its slots; 0: as the parameter's. In bf16 each element has a chance of its own */
 } row;
 
 static const row methods[] = {
-    {&opt_gd, 0, 0.1, 200, 20000, 1e-3},         {&opt_momentum, 1, 0.1, 300, 20000, 1e-3},
-    {&opt_heavy_ball, 1, 0.01, 300, 5000, 2e-4}, {&opt_nesterov, 1, 0.01, 300, 5000, 2e-4},
-    {&opt_rmsprop, 1, 5e-4, 6000, 20000, 1e-3},  {&opt_adagrad, 1, 0.5, 500, 5000, 0.5},
-    {&opt_adam, 2, 0.05, 500, 2000, 0.05},       {&opt_adamw, 2, 1e-3, 20000, 2000, 0.05},
-    {&opt_amsgrad, 3, 0.05, 1000, 5000, 0.05},   {&opt_nadam, 2, 0.05, 500, 2000, 0.05},
-    {&opt_radam, 2, 0.02, 1000, 20000, 5e-4},    {&opt_lion, 1, 5e-4, 6000, 20000, 1e-3},
+    {&opt_gd, 0, 0.1, 200, 20000, 1e-3},
+    {&opt_momentum, 1, 0.1, 300, 20000, 1e-3},
+    {&opt_heavy_ball, 1, 0.01, 300, 5000, 2e-4},
+    {&opt_nesterov, 1, 0.01, 300, 5000, 2e-4},
+    {&opt_rmsprop, 1, 5e-4, 6000, 20000, 1e-3},
+    {&opt_adagrad, 1, 0.5, 500, 5000, 0.5},
+    {&opt_adam, 2, 0.05, 500, 2000, 0.05},
+    {&opt_adamw, 2, 1e-3, 20000, 2000, 0.05},
+    {&opt_amsgrad, 3, 0.05, 1000, 5000, 0.05},
+    {&opt_nadam, 2, 0.05, 500, 2000, 0.05},
+    {&opt_radam, 2, 0.02, 1000, 20000, 5e-4},
+    {&opt_lion, 1, 5e-4, 6000, 20000, 1e-3},
     {&opt_rprop, 2, 0.1, 200, 2000, 0.01},
+    {&opt_schedule_free, 2, 0.5, 3000, 5000, 0.03},
+    {&opt_adam_bf16, 2, 0.05, 500, 2000, 0.05, OPT_BF16},
 };
 
 #define FOR_EACH_METHOD(r) for (const row *r = methods; r < methods + sizeof methods / sizeof *methods; r++)
@@ -74,7 +83,7 @@ static void f32_stays_near_f64(void **state)
 {
     (void)state;
     FOR_EACH_METHOD(r)
-    {
+    if (r->state != OPT_BF16) {
         single a = start(r, OPT_F32, 5, r->lr), b = start(r, OPT_F64, 5, r->lr);
 
         for (int t = 0; t < 50; t++) {
@@ -133,7 +142,7 @@ static void an_element_moves_alike_wherever_it_stands(void **state)
 
     (void)state;
     FOR_EACH_METHOD(r)
-    {
+    if (r->state != OPT_BF16) {
         single p = start(r, OPT_F64, n, r->lr);
 
         for (int t = 0; t < 5; t++) {
@@ -238,7 +247,7 @@ static void slots_are_shaped_like_the_parameter_and_start_at_zero(void **state)
             if (slot == NULL)
                 continue;
             slots++;
-            assert_int_equal(slot->dtype, OPT_F32);
+            assert_int_equal(slot->dtype, r->state ? r->state : OPT_F32);
             assert_int_equal(opt_tensor_len(slot), 6);
             for (int64_t i = 0; i < 6; i++)
                 assert_true(opt_get(slot, i) == 0);
@@ -249,16 +258,19 @@ static void slots_are_shaped_like_the_parameter_and_start_at_zero(void **state)
     }
 }
 
-/* A thousand elements more are a thousand more in w, g and each slot, and nowhere else. */
+/* A thousand elements more are a thousand more in w, g, each slot and, where others predict, what w is put
+ * aside in; and nowhere else. */
 static void memory_is_that_of_the_slots(void **state)
 {
     (void)state;
     FOR_EACH_METHOD(r)
     for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
-        const size_t size = dtype == OPT_F32 ? 4 : 8;
+        const size_t size = dtype == OPT_F32 ? 4 : 8, slot_size = r->state == OPT_BF16 ? 2 : size;
+        const size_t aside = r->method->predict ? size : 0;
         single a = start(r, dtype, 1000, r->lr), b = start(r, dtype, 2000, r->lr);
 
-        assert_int_equal(b.count->bytes - a.count->bytes, 1000 * size * (size_t)(2 + r->slots));
+        assert_int_equal(b.count->bytes - a.count->bytes,
+                         1000 * (2 * size + (size_t)r->slots * slot_size + aside));
         single_free(&a);
         single_free(&b);
     }

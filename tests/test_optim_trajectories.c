@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Methods against figures from elsewhere: the notebook's own test case, PyTorch's trajectories, and Lion's by
+ * Methods against figures from elsewhere: the notebook's own test case, PyTorch's trajectories, and others by
  * NumPy (golden/make_methods.py).
  */
 #include <string.h>
@@ -67,6 +67,7 @@ typedef struct trajectory {
     const opt_method *method;
     const void *hyper;
     opt_optim_opts opts;
+    const char *predicting; /* the file of the weights that predict; NULL: the same */
 } trajectory;
 
 static const opt_adam_opts tuned_adam = {0.8, 0.99, 1e-6}, tuned_radam = {0.8, 0.9, 1e-6};
@@ -75,6 +76,7 @@ static const opt_rmsprop_opts heavy = {.momentum = 0.9}, centred = {.centered = 
 static const opt_adagrad_opts late = {.lr_decay = 0.1, .initial_sum = 0.5};
 static const opt_nadam_opts soon = {.beta1 = 0.95, .momentum_decay = 0.5};
 static const opt_lion_opts long_lion = {0.95, 0.98};
+static const opt_schedule_free_opts slow = {0.95, 0.99, 1e-6, 50.5};
 static const opt_rprop_opts bold = {0.4, 1.5, 1e-3, 0.1};
 
 static const trajectory trajectories[] = {
@@ -101,13 +103,33 @@ static const trajectory trajectories[] = {
     {"lion_lr0.001_b0.95_0.98_wd0.1", &opt_lion, &long_lion, {.lr = 1e-3, .weight_decay = 0.1}},
     {"rprop_lr0.01", &opt_rprop, NULL, {.lr = 0.01}},
     {"rprop_lr0.02_etas0.4_1.5_steps1e-3_0.1", &opt_rprop, &bold, {.lr = 0.02}},
+    {"schedule_free_lr0.0025", &opt_schedule_free, NULL, {.lr = 0.0025}, "schedule_free_lr0.0025_x"},
+    {"schedule_free_lr0.01_b0.95_0.99_warmup50.5_wd0.1",
+     &opt_schedule_free,
+     &slow,
+     {.lr = 0.01, .weight_decay = 0.1},
+     "schedule_free_lr0.01_b0.95_0.99_warmup50.5_wd0.1_x"},
 };
+
+/* Whether the parameter, or what predicts in its place, is row `number` of those that are wanted. */
+static void check_row(opt_ctx *ctx, opt_optim *o, const opt_param *p, const opt_tensor *want, bool predicting,
+                      int number)
+{
+    const opt_tensor then = opt_tensor_rows(want, number, 1);
+
+    if (predicting)
+        assert_ok(ctx, opt_optim_predicting(o, true));
+    assert_close(largest_difference(&p->value, &then), 0, 1e-12);
+    if (predicting)
+        assert_ok(ctx, opt_optim_predicting(o, false));
+}
 
 /* The parameters after 1, 2, 10, 100 and 500 steps along a fixed sequence of gradients. */
 static void check_trajectory(opt_ctx *ctx, const trajectory *c)
 {
     static const int64_t saved[] = {1, 2, 10, 100, 500};
     opt_tensor grads = golden(ctx, "torch/grads.npy"), want = golden(ctx, "torch/%s.npy", c->file);
+    opt_tensor best = golden(ctx, "torch/%s.npy", c->predicting ? c->predicting : c->file);
     opt_param p = {.name = "p", .value = golden(ctx, "torch/p0.npy")};
     const int64_t n = opt_tensor_len(&p.value);
     opt_optim *o;
@@ -119,14 +141,16 @@ static void check_trajectory(opt_ctx *ctx, const trajectory *c)
         memcpy(p.grad.data, opt_tensor_rows(&grads, t - 1, 1).data, (size_t)n * sizeof(double));
         assert_ok(ctx, opt_optim_step(o));
         if (next < 5 && t == saved[next]) {
-            const opt_tensor then = opt_tensor_rows(&want, next++, 1);
-            assert_close(largest_difference(&p.value, &then), 0, 1e-12);
+            check_row(ctx, o, &p, &want, false, next);
+            check_row(ctx, o, &p, &best, c->predicting != NULL, next);
+            next++;
         }
     }
     assert_int_equal(next, 5);
     opt_optim_free(o);
     opt_tensor_free(ctx, &grads);
     opt_tensor_free(ctx, &want);
+    opt_tensor_free(ctx, &best);
     opt_tensor_free(ctx, &p.value);
     opt_tensor_free(ctx, &p.grad);
 }

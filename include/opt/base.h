@@ -31,8 +31,8 @@ typedef enum opt_status {
     OPT_STOP        /* a callback ends training, or opt_optim_search finds nothing lower: not an error */
 } opt_status;
 
-/* Element types. OPT_BF16, the upper half of an OPT_F32, is for an optimizer's state alone: opt_get and
- * opt_set know it, and no other function takes it. */
+/* Element types. OPT_BF16, the upper half of an OPT_F32, is for an optimizer's state alone: opt_get, opt_set
+ * and opt_tensor_fill know it, and no other function takes it. */
 typedef enum opt_dtype { OPT_F32 = 1, OPT_F64 = 2, OPT_BF16 = 3 } opt_dtype;
 
 /* In an options struct 0 means "the default"; OPT_ZERO means exactly 0. */

@@ -139,6 +139,13 @@ typedef opt_adam_opts opt_adamw_opts;
 extern const opt_method opt_amsgrad;
 typedef opt_adam_opts opt_amsgrad_opts;
 
+/* Adam with averages in bf16, 4 bytes of state an element where Adam has 8 (f32) or 16: for large parameters,
+ * whose steps take as long as their memory takes to come and go. m and v are rounded up or down at random, so
+ * that what is smaller than their last place is not lost (stochastic rounding); chance is a hash of the step
+ * and the element's number. */
+extern const opt_method opt_adam_bf16;
+typedef opt_adam_opts opt_adam_bf16_opts;
+
 /* NAdam: Dozat 2016 (ICLR workshop), as PyTorch 1.13 has it; Adam's slots, and Nesterov's look ahead with a
  * momentum mu that grows:
  *
@@ -194,6 +201,25 @@ typedef struct opt_rprop_opts {
     double step_min;  /* > 0; 0 means 1e-6 */
     double step_max;  /* > 0; 0 means 50 */
 } opt_rprop_opts;
+
+/* Schedule-Free AdamW: Defazio et al. 2024 (arXiv:2405.15682), Algorithm 1, as its authors' own code has it;
+ * slots "z", which begins as w, and "v". The parameters are y, where the gradient is taken; x, an average of
+ * z, is what to predict by:
+ *
+ *     v <- beta2 v + (1 - beta2) g^2
+ *     z <- z - lr_t (g / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay y)        lr_t = lr min(1, t /
+ * warmup) x <- (1 - c) x + c z        c = lr_t^2 / (lr_1^2 + ... + lr_t^2) y <- (1 - beta1) z + beta1 x
+ *
+ * Between opt_optim_predicting(o, true) and (o, false) the parameters are x, and y is kept in room of its
+ * own. It does without a schedule, and where there is one c knows nothing of it; its learning rates are one
+ * to ten times Adam's. */
+extern const opt_method opt_schedule_free;
+typedef struct opt_schedule_free_opts {
+    double beta1;  /* how near y is to x, in [0.01, 1); 0 means 0.9 */
+    double beta2;  /* decay of v, in [0, 1); 0 means 0.999 */
+    double eps;    /* > 0; 0 means 1e-8 */
+    double warmup; /* steps, >= 0 */
+} opt_schedule_free_opts;
 
 /* Makes an optimizer for params. hyper points to the method's options (opt_adam_opts and so on), or is NULL
  * for the defaults. The list is copied; the tensors and names must outlive *out. Parameters may mix dtypes.

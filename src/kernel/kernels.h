@@ -16,9 +16,9 @@
 #include <opt/base.h>
 
 /* What happens to a gradient before it is used, g <- clamp(g, -clip, clip) * scale + l2 w, and then to the
- * weight before its update, w <- w * factor. clip may be infinite. */
+ * weight before its update, w <- w * (1 - decay). clip may be infinite. */
 typedef struct opt__adjust {
-    double clip, scale, l2, factor;
+    double clip, scale, l2, decay;
 } opt__adjust;
 
 /* The updates of the optimizers: for each its slots and then its constants c, in order; rest is 1 - beta, or
@@ -38,10 +38,13 @@ typedef enum opt__step {
     OPT__RMSPROP_CENTRED_MOMENTUM, /* v, m, b; lr, alpha, rest, eps, mu */
     OPT__ADAGRAD,                  /* sum; lr, eps, what is added to sum before it is used */
     OPT__LION,                     /* m; lr, beta1, rest1, beta2, rest2 */
+    OPT__SCHEDULE_FREE, /* z, v; rate, beta2, rest2, root_scale, eps, decay, c, what y takes of z's step */
     OPT__RPROP, /* prev, step; eta_minus, eta_plus, step_min, step_max, what is added to step before it is
                    used */
     OPT__STEPS
 } opt__step;
+
+#define OPT__GOLDEN 0x9e3779b9u /* 2^32 over the golden ratio: its multiples are spread evenly */
 
 #define OPT__CONSTANTS 8 /* of a step, those it does not have included */
 
@@ -56,16 +59,21 @@ typedef enum opt__finish {
 typedef struct opt__kernels {
     const char *isa; /* "baseline", "avx2", "avx512", "neon" */
 
-    /* steps.inc: the two halves of an adjustment, out <- the gradient and w <- w * factor; and the updates,
-     * for c[OPT__CONSTANTS], which take an adjustment, or NULL, into the same pass. */
+    /* steps.inc: the two halves of an adjustment, out <- the gradient and w <- w * (1 - decay); and the
+     * updates, for c[OPT__CONSTANTS], which take an adjustment, or NULL, into the same pass. */
     void (*effective)(int64_t n, const void *w, const void *g, void *out, const opt__adjust *adjust);
-    void (*shrink)(int64_t n, void *w, double factor);
+    void (*shrink)(int64_t n, void *w, double decay);
 
     /* average <- decay average + (1 - decay) w; with decay 0, w. */
     void (*average)(int64_t n, void *average, const void *w, double decay);
 
     void (*step[OPT__STEPS])(int64_t n, void *w, const void *g, void *const *slot, const double *c,
                              const opt__adjust *adjust);
+
+    /* Adam's, with constants like its, and averages that are rounded to bf16, up or down at random: by hashes
+     * of seed, seed + OPT__GOLDEN, ... */
+    void (*adam_bf16)(int64_t n, void *w, const void *g, uint16_t *m, uint16_t *v, const double *c,
+                      const opt__adjust *adjust, uint32_t seed);
 
     /* sums.inc: adds to lane[OPT__SUM_LANES] the squares of n elements, in f64, each first brought into
      * [-limit, limit], which may be infinite: x[0]^2 to lane[first], and so on round. Not finite when an

@@ -84,9 +84,10 @@ opt_status opt__read_hyper(opt_ctx *ctx, const opt_method *m, const void *given,
 
 /* ---- The library's own --------------------------------------------------------------------------------- */
 
-static const opt_method *const own[] = {
-    &opt_gd,    &opt_momentum, &opt_heavy_ball, &opt_nesterov, &opt_adam, &opt_adamw, &opt_amsgrad,
-    &opt_nadam, &opt_radam,    &opt_rmsprop,    &opt_adagrad,  &opt_lion, &opt_rprop, NULL};
+static const opt_method *const own[] = {&opt_gd,    &opt_momentum,  &opt_heavy_ball,    &opt_nesterov,
+                                        &opt_adam,  &opt_adamw,     &opt_amsgrad,       &opt_nadam,
+                                        &opt_radam, &opt_rmsprop,   &opt_adagrad,       &opt_lion,
+                                        &opt_rprop, &opt_adam_bf16, &opt_schedule_free, NULL};
 
 bool opt__adjusts(const opt_method *m)
 {
@@ -96,11 +97,17 @@ bool opt__adjusts(const opt_method *m)
     return false;
 }
 
-opt_status opt__apply(opt__step step, const opt_update *u, const double *c)
+const opt__kernels *opt__kernels_at(const opt_update *u)
 {
     /* A caller may hand an opt_update of its own making to a built-in method: then the loops every machine
      * has will do. */
     const opt__kernels *k = u->kernels ? u->kernels : opt__kernels_for(OPT_ISA_BASELINE);
+
+    return &k[u->w.dtype == OPT_F64];
+}
+
+opt_status opt__apply(opt__step step, const opt_update *u, const double *c)
+{
     void *slot[OPT_MAX_SLOTS];
     int n = 0;
 
@@ -108,6 +115,6 @@ opt_status opt__apply(opt__step step, const opt_update *u, const double *c)
         slot[n] = u->slot[s].data;
         n += slot[n] != NULL;
     }
-    k[u->w.dtype == OPT_F64].step[step](opt_tensor_len(&u->w), u->w.data, u->g.data, slot, c, u->adjust);
+    opt__kernels_at(u)->step[step](opt_tensor_len(&u->w), u->w.data, u->g.data, slot, c, u->adjust);
     return OPT_OK;
 }

@@ -16,6 +16,9 @@ opt_status opt__check_method(opt_ctx *ctx, const opt_method *m);
 /* Whether it is one of the library's own methods, whose updates heed opt_update's adjust. */
 bool opt__adjusts(const opt_method *m);
 
+/* The loops for what u shows. */
+const opt__kernels *opt__kernels_at(const opt_update *u);
+
 /* One of the library's own updates: a kernel over what u shows, which gets the slots that the settings need,
  * in order, and c[OPT__CONSTANTS]. */
 opt_status opt__apply(opt__step step, const opt_update *u, const double *c);

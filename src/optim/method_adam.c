@@ -18,12 +18,18 @@ typedef struct constants {
     double rate_g; /* NAdam's */
 } constants;
 
+typedef struct in_order {
+    double c[OPT__CONSTANTS];
+} in_order;
+
+static in_order order(const constants *c)
+{
+    return (in_order){{c->beta1, c->rest1, c->beta2, c->rest2, c->rate, c->root_scale, c->eps, c->rate_g}};
+}
+
 static opt_status apply(opt__step step, const opt_update *u, const constants *c)
 {
-    const double in_order[OPT__CONSTANTS] = {c->beta1, c->rest1,      c->beta2, c->rest2,
-                                             c->rate,  c->root_scale, c->eps,   c->rate_g};
-
-    return opt__apply(step, u, in_order);
+    return opt__apply(step, u, order(c).c);
 }
 
 /* NAdam's and RAdam's options begin as Adam's do. */
@@ -76,6 +82,42 @@ const opt_method opt_amsgrad = {.name = "amsgrad",
                                 .nhyper = 3,
                                 .slot = {"m", "v", "v_max"},
                                 .update = update_amsgrad};
+
+/* ---- With averages in bf16 ----------------------------------------------------------------------------- */
+
+static void shape_slot_bf16(const void *hyper, int slot, opt_tensor *like)
+{
+    (void)hyper;
+    (void)slot;
+    like->dtype = OPT_BF16;
+}
+
+/* A permutation of the 32-bit numbers that looks like chance: two rounds of xor-shift and multiply, the
+ * constants of Wellons 2018 (nullprogram.com/blog/2018/07/31), who searched for the least bias. */
+static uint32_t scramble(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x7feb352du;
+    x = (x ^ x >> 15) * 0x846ca68bu;
+    return x ^ x >> 16;
+}
+
+static opt_status update_adam_bf16(const opt_update *u)
+{
+    const constants c = adam_constants(u);
+    const uint32_t step = scramble((uint32_t)u->t ^ scramble((uint32_t)(u->t >> 32)));
+
+    opt__kernels_at(u)->adam_bf16(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data,
+                                  u->slot[1].data, order(&c).c, u->adjust,
+                                  step + (uint32_t)u->first * OPT__GOLDEN);
+    return OPT_OK;
+}
+
+const opt_method opt_adam_bf16 = {.name = "adam_bf16",
+                                  .hyper = adam_hyper,
+                                  .nhyper = 3,
+                                  .slot = {"m", "v"},
+                                  .update = update_adam_bf16,
+                                  .shape_slot = shape_slot_bf16};
 
 /* ---- NAdam --------------------------------------------------------------------------------------------- */
 

@@ -101,8 +101,7 @@ static void add_l2(opt_optim *o)
 {
     for (int p = 0, i = 0; o->opts.l2 > 0 && p < o->nparams; p++) {
         const opt_param *param = &o->params[p];
-        const opt__adjust adjust = {
-            .clip = HUGE_VAL, .scale = 1, .l2 = param->decay_factor * o->opts.l2, .factor = 1};
+        const opt__adjust adjust = {.clip = HUGE_VAL, .scale = 1, .l2 = param->decay_factor * o->opts.l2};
 
         if (!param->frozen)
             opt__kernels_of(o->ctx, param->value.dtype)

@@ -97,8 +97,8 @@ static void adjust_chunk(const opt_optim *o, const opt__adjust *a, int64_t n, in
         k->effective(n, u->w.data, u->g.data, effective, a);
         u->g.data = effective;
     }
-    if (a->factor != 1)
-        k->shrink(n, u->w.data, a->factor);
+    if (a->decay > 0)
+        k->shrink(n, u->w.data, a->decay);
 }
 
 void opt__average(const opt_optim *o, const opt__run *r, int64_t start, int64_t n)
@@ -121,7 +121,7 @@ static void step_part(void *arg, int64_t part, int thread)
     const opt__adjust adjust = {.clip = o->opts.clip_value > 0 ? o->opts.clip_value : HUGE_VAL,
                                 .scale = job->scale,
                                 .l2 = r->decay_factor * o->opts.l2,
-                                .factor = 1 - lr * (r->decay_factor * o->opts.weight_decay)};
+                                .decay = lr * (r->decay_factor * o->opts.weight_decay)};
     opt_update u = {.hyper = o->hyper,
                     .t = o->t + 1,
                     .lr = lr,
@@ -131,7 +131,7 @@ static void step_part(void *arg, int64_t part, int thread)
     opt_status s;
 
     view(o, r, start, n, &u);
-    if (isfinite(adjust.clip) || adjust.scale != 1 || adjust.l2 > 0 || adjust.factor != 1) {
+    if (isfinite(adjust.clip) || adjust.scale != 1 || adjust.l2 > 0 || adjust.decay > 0) {
         if (o->adjusts)
             u.adjust = &adjust;
         else

@@ -199,6 +199,9 @@ void opt_tensor_fill(opt_tensor *t, double x)
         float *p = t->data;
         for (int64_t i = 0; i < n; i++)
             p[i] = (float)x;
+    } else if (t->dtype == OPT_BF16) {
+        for (int64_t i = 0; i < n; i++)
+            opt_set(t, i, x);
     } else {
         double *p = t->data;
         for (int64_t i = 0; i < n; i++)

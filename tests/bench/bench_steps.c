@@ -31,7 +31,9 @@ static const struct {
                {&opt_nadam, NULL, "nadam"},
                {&opt_radam, NULL, "radam"},
                {&opt_lion, NULL, "lion"},
-               {&opt_rprop, NULL, "rprop"}};
+               {&opt_rprop, NULL, "rprop"},
+               {&opt_schedule_free, NULL, "schedule_free"},
+               {&opt_adam_bf16, NULL, "adam_bf16"}};
 enum { FIRST = 3, METHODS = sizeof methods / sizeof *methods };
 
 static int64_t repeats_for(int64_t n)
@@ -60,6 +62,19 @@ static int find_slots(opt_optim *o, const opt_method *m, opt_tensor *slot[OPT_MA
     return n;
 }
 
+/* The bytes that a step moves. */
+static double traffic(opt_optim *o, const opt_method *m, const opt_param *p)
+{
+    static const int size[] = {[OPT_F32] = 4, [OPT_F64] = 8, [OPT_BF16] = 2};
+    opt_tensor *slot[OPT_MAX_SLOTS];
+    const int slots = find_slots(o, m, slot);
+    int bytes = 3 * size[p->value.dtype];
+
+    for (int s = 0; s < slots; s++)
+        bytes += 2 * size[slot[s]->dtype];
+    return bytes * (double)opt_tensor_len(&p->value);
+}
+
 static double time_stream(opt_optim *o, const opt_method *m, const opt_param *p, int64_t repeats)
 {
     opt_tensor *slot[OPT_MAX_SLOTS];
@@ -71,7 +86,10 @@ static double time_stream(opt_optim *o, const opt_method *m, const opt_param *p,
         data[s] = slot[s]->data;
     start = now();
     for (int64_t i = 0; i < repeats; i++)
-        stream(p->value.dtype, slots, opt_tensor_len(&p->value), p->value.data, p->grad.data, data);
+        if (slots == 2 && slot[0]->dtype == OPT_BF16)
+            stream_bf16(opt_tensor_len(&p->value), p->value.data, p->grad.data, data[0], data[1]);
+        else
+            stream(p->value.dtype, slots, opt_tensor_len(&p->value), p->value.data, p->grad.data, data);
     return (now() - start) / (double)repeats;
 }
 
@@ -91,7 +109,6 @@ static void beside_stream(int which, opt_dtype dtype, int64_t n)
 {
     const opt_method *method = methods[which].method;
     const char *name = methods[which].name;
-    opt_tensor *slot[OPT_MAX_SLOTS];
     double bytes;
     timing ours[ISAS] = {0}, limit = {0};
     opt_ctx *own = opt_ctx_new(NULL), *ctx[ISAS];
@@ -107,7 +124,7 @@ static void beside_stream(int which, opt_dtype dtype, int64_t n)
                                         &(opt_optim_opts){.lr = 1e-3, .unchecked = true}, (opt_params){&p, 1},
                                         &o[k]));
     }
-    bytes = (dtype == OPT_F32 ? 4 : 8) * (3 + 2 * find_slots(o[0], method, slot)) * (double)n;
+    bytes = traffic(o[0], method, &p);
     for (int turn = 0; turn <= turns(); turn++)
         for (int k = 0; k < ISAS; k++) {
             double seconds, streamed;
@@ -136,20 +153,22 @@ static void beside_stream(int which, opt_dtype dtype, int64_t n)
     opt_ctx_free(own);
 }
 
-/* Adam f32 with other options or more threads than plain Adam's one, in turn with it. */
+/* Adam f32 with other options, averages or more threads than plain Adam's one, in turn with it. */
 static void beside_plain(int64_t n)
 {
     const struct {
         const char *name;
         int threads;
         opt_optim_opts opts;
+        const opt_method *method; /* NULL: opt_adam */
     } variant[] = {{"plain", 1, {.lr = 1e-3, .unchecked = true}},
                    {"more threads", opts.threads, {.lr = 1e-3, .unchecked = true}},
                    {"clip_value, l2, decay",
                     1,
                     {.lr = 1e-3, .unchecked = true, .clip_value = 1, .l2 = 1e-4, .weight_decay = 1e-2}},
                    {"clip_norm, decay", 1, {.lr = 1e-3, .clip_norm = 1e6, .weight_decay = 1e-2}},
-                   {"checked", 1, {.lr = 1e-3}}};
+                   {"checked", 1, {.lr = 1e-3}},
+                   {"bf16 averages", 1, {.lr = 1e-3, .unchecked = true}, &opt_adam_bf16}};
     enum { VARIANTS = sizeof variant / sizeof *variant };
     timing t[VARIANTS] = {0};
     opt_ctx *own = opt_ctx_new(NULL), *ctx[VARIANTS];
@@ -160,7 +179,8 @@ static void beside_plain(int64_t n)
     fill(&p.grad, 1e-3);
     for (int k = 0; k < VARIANTS; k++) {
         ctx[k] = context(OPT_ISA_BEST, variant[k].threads);
-        check(ctx[k], opt_optim_new(ctx[k], &opt_adam, NULL, &variant[k].opts, (opt_params){&p, 1}, &o[k]));
+        check(ctx[k], opt_optim_new(ctx[k], variant[k].method ? variant[k].method : &opt_adam, NULL,
+                                    &variant[k].opts, (opt_params){&p, 1}, &o[k]));
         time_steps(ctx[k], o[k], 1);
     }
     for (int turn = 0; turn < turns(); turn++)

@@ -30,6 +30,16 @@
 STREAM(float)
 STREAM(double)
 
+void stream_bf16(int64_t n, float *restrict w, const float *restrict g, uint16_t *restrict m,
+                 uint16_t *restrict v)
+{
+    for (int64_t i = 0; i < n; i++) {
+        w[i] += g[i];
+        m[i] ^= 1;
+        v[i] ^= 2;
+    }
+}
+
 void stream(opt_dtype dtype, int slots, int64_t n, void *w, const void *g, void *const *slot)
 {
     if (dtype == OPT_F32)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# Makes the trajectories of torch/ that are not in meta.json: by PyTorch 1.13, but Lion's by NumPy straight from
-# Algorithm 2 of Chen et al. 2023 (arXiv:2302.06675), in f64, over the same gradients. Each file has the parameters
-# after 1, 2, 10, 100 and 500 steps.
+# Makes the trajectories of torch/ that are not in meta.json: by PyTorch 1.13, but by NumPy, in f64 and straight from
+# the papers, Lion's (Chen et al. 2023, arXiv:2302.06675, Algorithm 2) and Schedule-Free AdamW's (Defazio et al. 2024,
+# arXiv:2405.15682, Algorithm 1), over the same gradients. Each file has the parameters after 1, 2, 10, 100 and 500
+# steps; of Schedule-Free's both y, and x in a file of its own.
 #
 # usage: cd tests/golden && python3 make_methods.py
 import numpy as np
@@ -31,6 +32,20 @@ def lion(lr, beta1, beta2, decay):
         yield p
 
 
+def schedule_free(lr, beta1, beta2, eps, warmup, decay, which):
+    y, v = START.copy(), np.zeros_like(START)
+    x, z = START.copy(), START.copy()
+    weights = 0
+    for t, g in enumerate(GRADS, 1):
+        rate = lr * min(1, t / warmup) if warmup else lr
+        v = beta2 * v + (1 - beta2) * g * g
+        z = z - rate * (g / (np.sqrt(v / (1 - beta2**t)) + eps) + decay * y)
+        weights += rate**2
+        x = (1 - rate**2 / weights) * x + rate**2 / weights * z
+        y = (1 - beta1) * z + beta1 * x
+        yield {"x": x, "y": y}[which]
+
+
 CASES = {
     "radam_lr0.001": by_torch(lambda p: torch.optim.RAdam(p)),
     "radam_lr0.01_b0.8_0.9_eps1e-6": by_torch(lambda p: torch.optim.RAdam(p, lr=0.01, betas=(0.8, 0.9), eps=1e-6)),
@@ -47,6 +62,10 @@ CASES = {
         lambda p: torch.optim.NAdam(p, lr=0.002, betas=(0.95, 0.999), momentum_decay=0.5)
     ),
     "lion_lr0.0001": lion(1e-4, 0.9, 0.99, 0),
+    "schedule_free_lr0.0025": schedule_free(0.0025, 0.9, 0.999, 1e-8, 0, 0, "y"),
+    "schedule_free_lr0.0025_x": schedule_free(0.0025, 0.9, 0.999, 1e-8, 0, 0, "x"),
+    "schedule_free_lr0.01_b0.95_0.99_warmup50.5_wd0.1": schedule_free(0.01, 0.95, 0.99, 1e-6, 50.5, 0.1, "y"),
+    "schedule_free_lr0.01_b0.95_0.99_warmup50.5_wd0.1_x": schedule_free(0.01, 0.95, 0.99, 1e-6, 50.5, 0.1, "x"),
     "lion_lr0.001_b0.95_0.98_wd0.1": lion(1e-3, 0.95, 0.98, 0.1),
 }
 

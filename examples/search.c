@@ -48,7 +48,7 @@ static void check_settings(const settings *s)
     check_range("top", s->top, 1, MAX_TRIALS);
     check_range("epochs", what->epochs, 1, MAX_EPOCHS);
     check_range("patience", what->patience, 0, MAX_EPOCHS);
-    check_range("batch", what->batch, 1, INT32_MAX);
+    check_range("batch", what->batch, 0, INT32_MAX);
     check_range("examples", s->examples, 2, INT32_MAX);
     if (what->lr_min < least_lr)
         cli_fail(BAD_USAGE, "--lr-min: %g is below %g", what->lr_min, least_lr);
@@ -103,7 +103,7 @@ static settings parse_settings(int argc, char **argv)
         {"epochs", "N", "visits to every example, at most", CLI_INT, &what->epochs},
         {"patience", "N", "end a trial after so many epochs that are not its best; 0: never", CLI_INT,
          &what->patience},
-        {"batch", "N", "examples a step", CLI_INT, &what->batch},
+        {"batch", "N", "examples a step; 0: all, as some optimizers need", CLI_INT, &what->batch},
         {"validation", "SHARE", "of the examples, held back to compare trials by", CLI_REAL,
          &what->validation},
         {"seed", "N", "of the trials, the data, the first weights and the batches", CLI_UINT32, &what->seed},
@@ -153,9 +153,13 @@ static void load_data(opt_ctx *ctx, settings *s)
         free_table(ctx, &all);
     }
     const int64_t rows = what->train.x.dim[0];
+    what->batch = what->batch > 0 ? what->batch : rows;
     if (what->batch > rows)
         cli_fail(BAD_USAGE, "--batch: %" PRId64 " is more than the %" PRId64 " training examples",
                  what->batch, rows);
+    if (what->full_batch && what->batch < rows)
+        cli_fail(BAD_USAGE, "--batch: %" PRId64 " will not do for %s, which needs all examples: give 0",
+                 what->batch, what->method->name);
 }
 
 /* ---- The table ----------------------------------------------------------------------------------------- */

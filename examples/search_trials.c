@@ -13,7 +13,7 @@
 /* New ones go to the end: results files know a method by its place here. */
 static const opt_method *const methods[] = {
     &opt_gd,    &opt_momentum, &opt_adam,  &opt_heavy_ball, &opt_nesterov, &opt_adagrad, &opt_rmsprop,
-    &opt_adamw, &opt_amsgrad,  &opt_nadam, &opt_radam,      &opt_lion,     NULL};
+    &opt_adamw, &opt_amsgrad,  &opt_nadam, &opt_radam,      &opt_lion,     &opt_rprop,   NULL};
 
 void search_list_methods(char *text, size_t size)
 {
@@ -50,6 +50,7 @@ bool search_set_method(search *s, const char *name)
         cli_fail(EXIT_FAILURE, "%s has more than %d hyper-parameters", name, SEARCH_MAX_HYPER);
     s->method = m;
     s->number = i;
+    s->full_batch = m == &opt_rprop; /* signs turn with the noise of mini-batches */
     for (int j = 0; j < m->nhyper; j++)
         if (m->hyper[j].min == 0 && m->hyper[j].max == 1)
             s->decay[s->ndecays++] = decay_of(&m->hyper[j], j);

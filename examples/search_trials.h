@@ -25,7 +25,8 @@ typedef struct search_decay {
 /* What all trials have in common, and what they depend on. */
 typedef struct search {
     const opt_method *method;
-    int number; /* of the method, by which results files know it */
+    int number;      /* of the method, by which results files know it */
+    bool full_batch; /* the method needs it */
     int ndecays;
     search_decay decay[SEARCH_MAX_HYPER];
     double lr_min, lr_max;

@@ -124,11 +124,11 @@ refuses 1 "changed.csv: line 3" $options --results changed.csv
 # ---- Every method, as --help lists them ----
 
 methods=$("$search" --help | sed -n 's/,//g; s/^ *--optimizer NAME *\(.*\) (default adam)$/\1/p')
-for method in gd momentum heavy_ball nesterov adagrad rmsprop adam adamw amsgrad nadam radam lion; do
+for method in gd momentum heavy_ball nesterov adagrad rmsprop adam adamw amsgrad nadam radam lion rprop; do
     case " $methods " in *" $method "*) ;; *) echo "--help: no $method"; exit 1 ;; esac
 done
 for method in $methods; do
-    few="--optimizer $method --trials 2 --epochs 20"
+    few="--optimizer $method --trials 2 --epochs 20 --batch 0"
     "$search" $few --results "$method.csv" >"$method.out"
     grep -q "^$method, 2 trials" "$method.out"
     grep -q '^Best: trial [12]: lr' "$method.out"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A random search for good hyper-parameters (Bergstra & Bengio 2012): the learning rate, and the betas of
- * momentum and Adam. Several trials run at a time, a thread and a context each. What each comes to is a
- * function of the settings and its number alone, so that the table at the end is the same bytes whatever
- * --threads, and whether the search was stopped, killed and run again or not.
+ * A random search for good hyper-parameters (Bergstra & Bengio 2012): the learning rate, and those
+ * of a method's hyper-parameters that are in [0, 1), by which averages and sums forget; all others have their
+ * defaults. Several trials run at a time, a thread and a context each. What each comes to is a function of
+ * the settings and its number alone, so that the table at the end is the same bytes whatever --threads, and
+ * whether the search was stopped, killed and run again or not.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -47,7 +48,7 @@ static void check_settings(const settings *s)
     check_range("top", s->top, 1, MAX_TRIALS);
     check_range("epochs", what->epochs, 1, MAX_EPOCHS);
     check_range("patience", what->patience, 0, MAX_EPOCHS);
-    check_range("batch", what->batch, 1, INT32_MAX);
+    check_range("batch", what->batch, 0, INT32_MAX);
     check_range("examples", s->examples, 2, INT32_MAX);
     if (what->lr_min < least_lr)
         cli_fail(BAD_USAGE, "--lr-min: %g is below %g", what->lr_min, least_lr);
@@ -78,6 +79,8 @@ static void set_network(settings *s)
 
 static settings parse_settings(int argc, char **argv)
 {
+    char methods[1024];
+    search_list_methods(methods, sizeof methods);
     settings s = {.optimizer = "adam",
                   .results = "search.csv",
                   .trials = 50,
@@ -93,14 +96,14 @@ static settings parse_settings(int argc, char **argv)
                              .seed = 1}};
     search *what = &s.search;
     const cli_option options[] = {
-        {"optimizer", "gd|momentum|adam", "what to search for", CLI_TEXT, &s.optimizer},
+        {"optimizer", "NAME", methods, CLI_TEXT, &s.optimizer},
         {"trials", "N", "how many; more of them later go on from those there are", CLI_INT, &s.trials},
         {"lr-min", "RATE", "learning rates are drawn from here", CLI_REAL, &what->lr_min},
         {"lr-max", "RATE", "to here, each factor as likely as another", CLI_REAL, &what->lr_max},
         {"epochs", "N", "visits to every example, at most", CLI_INT, &what->epochs},
         {"patience", "N", "end a trial after so many epochs that are not its best; 0: never", CLI_INT,
          &what->patience},
-        {"batch", "N", "examples a step", CLI_INT, &what->batch},
+        {"batch", "N", "examples a step; 0: all, as some optimizers need", CLI_INT, &what->batch},
         {"validation", "SHARE", "of the examples, held back to compare trials by", CLI_REAL,
          &what->validation},
         {"seed", "N", "of the trials, the data, the first weights and the batches", CLI_UINT32, &what->seed},
@@ -121,7 +124,8 @@ static settings parse_settings(int argc, char **argv)
         options);
     check_settings(&s);
     set_network(&s);
-    search_set_method(what, s.optimizer);
+    if (!search_set_method(what, s.optimizer))
+        cli_fail(BAD_USAGE, "--optimizer: '%s' is not one of %s", s.optimizer, methods);
     return s;
 }
 
@@ -148,9 +152,14 @@ static void load_data(opt_ctx *ctx, settings *s)
             cli_fail(BAD_USAGE, "--validation: %s", opt_errmsg(ctx));
         free_table(ctx, &all);
     }
-    if (what->batch > what->train.x.dim[0])
+    const int64_t rows = what->train.x.dim[0];
+    what->batch = what->batch > 0 ? what->batch : rows;
+    if (what->batch > rows)
         cli_fail(BAD_USAGE, "--batch: %" PRId64 " is more than the %" PRId64 " training examples",
-                 what->batch, what->train.x.dim[0]);
+                 what->batch, rows);
+    if (what->full_batch && what->batch < rows)
+        cli_fail(BAD_USAGE, "--batch: %" PRId64 " will not do for %s, which needs all examples: give 0",
+                 what->batch, what->method->name);
 }
 
 /* ---- The table ----------------------------------------------------------------------------------------- */
@@ -166,10 +175,8 @@ static void print_row(const search *s, int64_t rank, const trial *t)
 {
     char loss[32];
     printf("%4" PRId64 "  %6" PRId64 "  %9g", rank, t->number, t->lr);
-    if (s->betas > 0)
-        printf("  %6g", t->beta1);
-    if (s->betas > 1)
-        printf("  %7g", t->beta2);
+    for (int i = 0; i < s->ndecays; i++)
+        printf("  %*g", s->decay[i].width, t->decay[i]);
     printf("  %15s", loss_text(t->loss, loss));
     if (t->epoch > 0)
         printf("  %8.4f  %5" PRId64, t->accuracy, t->epoch);
@@ -178,11 +185,13 @@ static void print_row(const search *s, int64_t rank, const trial *t)
 
 static void print_table(const search *s, int64_t n, const trial *sorted, int64_t top)
 {
-    static const char *const betas[] = {"", "    beta", "   beta1    beta2"};
     int64_t lost = 0;
     printf("%s, %" PRId64 " trials: %" PRId64 " examples to learn from, %" PRId64 " to compare by\n\n",
-           s->optimizer, n, s->train.x.dim[0], s->held.x.dim[0]);
-    printf("rank   trial         lr%s  validation loss  accuracy  epoch\n", betas[s->betas]);
+           s->method->name, n, s->train.x.dim[0], s->held.x.dim[0]);
+    printf("rank   trial         lr");
+    for (int i = 0; i < s->ndecays; i++)
+        printf("  %*s", s->decay[i].width, s->decay[i].name);
+    printf("  validation loss  accuracy  epoch\n");
     for (int64_t i = 0; i < top; i++)
         print_row(s, i + 1, &sorted[i]);
     for (int64_t i = 0; i < n; i++)
@@ -199,10 +208,8 @@ static void print_best(const search *s, const trial *best)
         return;
     }
     printf("\nBest: trial %" PRId64 ": lr %g", best->number, best->lr);
-    if (s->betas == 1)
-        printf(", beta %g", best->beta1);
-    if (s->betas == 2)
-        printf(", beta1 %g, beta2 %g", best->beta1, best->beta2);
+    for (int i = 0; i < s->ndecays; i++)
+        printf(", %s %g", s->decay[i].name, best->decay[i]);
     printf(", validation loss %s\n", loss_text(best->loss, loss));
 }
 

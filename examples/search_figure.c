@@ -12,22 +12,14 @@
 /* Dark for the best, light for the others: grey prints tell them apart as well. */
 static const char *const dark = "#0072b2", *const light = "#a3b0ba";
 
+/* Trials by their first decay, about as many in each; all are in the first where there is no decay. */
 enum { BANDS = 3 };
+static const plot_marker markers[BANDS] = {PLOT_CIRCLE, PLOT_SQUARE, PLOT_TRIANGLE};
 
-/* Each about a third of what there is of beta1, as it is drawn. */
-static const struct {
-    double from, below;
-    const char *label;
-    plot_marker marker;
-} bands[BANDS] = {{0, 0.86, " < 0.86", PLOT_CIRCLE},
-                  {0.86, 0.96, " < 0.96", PLOT_SQUARE},
-                  {0.96, 1, " ≥ 0.96", PLOT_TRIANGLE}};
-
-static bool in_band(const trial *t, int band)
+static int band_of(const search *s, const trial *t)
 {
-    if (isnan(t->beta1))
-        return band == 0;
-    return t->beta1 >= bands[band].from && t->beta1 < bands[band].below;
+    const double *third = s->decay[0].third;
+    return s->ndecays == 0 ? 0 : (t->decay[0] >= third[0]) + (t->decay[0] >= third[1]);
 }
 
 /* ---- The axis of losses -------------------------------------------------------------------------------- */
@@ -64,21 +56,21 @@ static plot_axis loss_axis(int64_t n, const trial *sorted)
 
 /* ---- Points -------------------------------------------------------------------------------------------- */
 
-/* Those of sorted[from..to) that are chosen: of a band, or -1: those that the axis has no room for. */
-static void draw_points(plot *p, const char *label, const char *color, int band, int64_t from, int64_t to,
-                        const trial *sorted)
+/* Those of trials[count] that are chosen: of a band, or -1: those that the axis has no room for. */
+static void draw_points(plot *p, const search *s, const char *label, const char *color, int band,
+                        int64_t count, const trial *trials)
 {
-    double *at = malloc((size_t)(to - from + 1) * 2 * sizeof *at), *const y = at + (to - from + 1);
-    const plot_style style = {.color = color, .marker = band < 0 ? PLOT_CROSS : bands[band].marker};
+    double *at = malloc((size_t)(count + 1) * 2 * sizeof *at), *const y = at + (count + 1);
+    const plot_style style = {.color = color, .marker = band < 0 ? PLOT_CROSS : markers[band]};
     int n = 0;
     if (!at)
         cli_fail(EXIT_FAILURE, "out of memory");
-    for (int64_t i = from; i < to; i++) {
-        const bool beyond = !(sorted[i].loss <= p->y.max);
-        if (band < 0 ? !beyond : beyond || !in_band(&sorted[i], band))
+    for (const trial *t = trials; t < trials + count; t++) {
+        const bool beyond = !(t->loss <= p->y.max);
+        if (band < 0 ? !beyond : beyond || band_of(s, t) != band)
             continue;
-        at[n] = sorted[i].lr;
-        y[n++] = beyond ? p->y.max * pow(p->y.min / p->y.max, 0.02) : fmax(sorted[i].loss, p->y.min);
+        at[n] = t->lr;
+        y[n++] = beyond ? p->y.max * pow(p->y.min / p->y.max, 0.02) : fmax(t->loss, p->y.min);
     }
     if (n > 0 || band >= 0) /* the legend has every band, whichever are among the best */
         plot_points(p, label, style, n, at, y);
@@ -87,8 +79,8 @@ static void draw_points(plot *p, const char *label, const char *color, int band,
 
 void draw_search(const char *folder, const search *s, int64_t n, const trial *sorted, int64_t top)
 {
-    char path[FILENAME_MAX], label[BANDS][32], among[48], best[48], title[96];
-    const char *const name = s->betas == 0 ? "gradient descent" : s->betas == 1 ? "momentum" : "Adam";
+    char path[FILENAME_MAX], label[BANDS][64] = {"others"}, among[48], best[48], title[96];
+    const int bands = s->ndecays > 0 ? BANDS : 1;
     const plot_style star = {.color = "#d55e00", .marker = PLOT_STAR};
     plot p = {.title = title,
               .x = {"learning rate", s->lr_min / 1.1, s->lr_max * 1.1},
@@ -98,18 +90,19 @@ void draw_search(const char *folder, const search *s, int64_t n, const trial *so
               .width = 640,
               .height = 400};
     snprintf(path, sizeof path, "%s/search.svg", folder);
-    snprintf(title, sizeof title, "%" PRId64 " trials of %s", n, name);
-    for (int i = 0; i < BANDS; i++)
-        snprintf(label[i], sizeof label[i], "%s%s", s->betas > 1 ? "β₁" : "β", bands[i].label);
+    snprintf(title, sizeof title, "%" PRId64 " trials of %s", n, s->method->name);
+    for (int i = 0; i < BANDS && s->ndecays > 0; i++)
+        snprintf(label[i], sizeof label[i], i < 2 ? "%s < %g" : "%s ≥ %g", s->decay[0].name,
+                 s->decay[0].third[i < 2 ? i : 1]);
     snprintf(among, sizeof among, "the best %" PRId64, top);
     snprintf(best, sizeof best, "best: trial %" PRId64, sorted[0].number);
 
     plot_open(&p, path);
-    for (int i = 0; i < BANDS; i++)
-        draw_points(&p, s->betas > 0 ? label[i] : "others", light, i, top, n, sorted);
-    draw_points(&p, "off the scale", "#000000", -1, 0, n, sorted);
-    for (int i = 0; i < BANDS; i++)
-        draw_points(&p, i == 0 && top > 1 ? among : NULL, dark, i, 1, top, sorted);
+    for (int i = 0; i < bands; i++)
+        draw_points(&p, s, label[i], light, i, n - top, sorted + top);
+    draw_points(&p, s, "off the scale", "#000000", -1, n, sorted);
+    for (int i = 0; i < bands; i++)
+        draw_points(&p, s, i == 0 && top > 1 ? among : NULL, dark, i, top - 1, sorted + 1);
     if (sorted[0].loss <= p.y.max)
         plot_points(&p, best, star, 1, &sorted[0].lr, &(double){fmax(sorted[0].loss, p.y.min)});
     plot_close(&p);

@@ -14,21 +14,42 @@
 
 #include "cli.h"
 
-enum { BAD_USAGE = 2, LINE = 1024, FIGURES = 7, SETTINGS = 8 };
+enum { BAD_USAGE = 2, LINE = 1024, RESULTS = 3, SETTINGS = 8 };
+enum { COLUMNS = 2 + SEARCH_MAX_HYPER + RESULTS + SETTINGS };
 
-/* The columns that are numbers: FIGURES of the trial, and SETTINGS. */
-static const char *const columns[] = {"trial",    "lr",         "beta1",  "beta2",  "val_loss",
-                                      "accuracy", "epoch",      "seed",   "epochs", "patience",
-                                      "batch",    "validation", "lr_min", "lr_max", "fingerprint"};
+/* The columns that are numbers: the trial and its hyper-parameters, then RESULTS and SETTINGS. */
+typedef struct row {
+    int n;
+    const char *name[COLUMNS];
+    double x[COLUMNS];
+} row;
 
-static const char header[] = "trial,lr,beta1,beta2,val_loss,accuracy,epoch,seed,epochs,patience,batch,"
-                             "validation,lr_min,lr_max,fingerprint,optimizer,layers\n";
-
-static void settings_of(const search *s, uint32_t fingerprint, double out[static SETTINGS])
+static void add(row *r, const char *name, double x)
 {
-    const double all[SETTINGS] = {s->seed,       (double)s->epochs, (double)s->patience, (double)s->batch,
-                                  s->validation, s->lr_min,         s->lr_max,           fingerprint};
-    memcpy(out, all, sizeof all);
+    r->name[r->n] = name;
+    r->x[r->n++] = x;
+}
+
+static row row_of(const search *s, uint32_t fingerprint, const trial *t)
+{
+    row r = {.n = 0};
+    add(&r, "trial", (double)t->number);
+    add(&r, "lr", t->lr);
+    for (int i = 0; i < s->ndecays; i++)
+        add(&r, s->decay[i].name, t->decay[i]);
+    add(&r, "val_loss", t->loss);
+    add(&r, "accuracy", t->accuracy);
+    add(&r, "epoch", (double)t->epoch);
+
+    add(&r, "seed", s->seed);
+    add(&r, "epochs", (double)s->epochs);
+    add(&r, "patience", (double)s->patience);
+    add(&r, "batch", (double)s->batch);
+    add(&r, "validation", s->validation);
+    add(&r, "lr_min", s->lr_min);
+    add(&r, "lr_max", s->lr_max);
+    add(&r, "fingerprint", fingerprint);
+    return r;
 }
 
 /* ---- The fingerprint ----------------------------------------------------------------------------------- */
@@ -53,7 +74,7 @@ static uint64_t hash_tensor(uint64_t hash, const opt_tensor *t)
 static uint32_t fingerprint_of(const search *s)
 {
     const opt_tensor *const data[] = {&s->train.x, &s->train.y, &s->held.x, &s->held.y};
-    uint64_t hash = hash_word(0, (uint64_t)s->betas); /* which tell the optimizer */
+    uint64_t hash = hash_word(0, (uint64_t)s->number);
     for (int i = 0; i < OPT_MLP_MAX_SIZES; i++)
         hash = hash_word(hash, (uint64_t)s->net.size[i]);
     for (int i = 0; i < 4; i++)
@@ -104,15 +125,24 @@ static bool write_all(int descriptor, const char *text, size_t n)
     return true;
 }
 
+static line header_of(const row *r)
+{
+    line l = {.length = 0};
+    for (int i = 0; i < r->n; i++) {
+        add_text(&l, r->name[i]);
+        add_text(&l, ",");
+    }
+    add_text(&l, "optimizer,layers\n");
+    return l;
+}
+
 bool search_results_add(const search_results *r, const search *s, const trial *t)
 {
-    double number[FIGURES + SETTINGS] = {(double)t->number, t->lr,       t->beta1,        t->beta2,
-                                         t->loss,           t->accuracy, (double)t->epoch};
+    const row numbers = row_of(s, r->fingerprint, t);
     line l = {.length = 0};
-    settings_of(s, r->fingerprint, number + FIGURES);
-    for (int i = 0; i < FIGURES + SETTINGS; i++)
-        add_number(&l, number[i]);
-    add_text(&l, s->optimizer);
+    for (int i = 0; i < numbers.n; i++)
+        add_number(&l, numbers.x[i]);
+    add_text(&l, s->method->name);
     for (int i = 0; i < OPT_MLP_MAX_SIZES && s->net.size[i] != 0; i++) {
         char size[32];
         snprintf(size, sizeof size, "%s%" PRId64, i == 0 ? ",\"" : ",", s->net.size[i]);
@@ -124,42 +154,41 @@ bool search_results_add(const search_results *r, const search *s, const trial *t
 
 /* ---- Reading ------------------------------------------------------------------------------------------- */
 
-static bool same(double a, double b)
+/* The trial that a line is of, as it is before it has begun. Ends the program if the line is not one of this
+ * search. */
+static trial check_line(const search_results *r, const search *s, const double *number)
 {
-    return a == b || (isnan(a) && isnan(b));
-}
-
-/* Is the line, columns of numbers, one of this search? Ends the program if not. */
-static void check_line(const search_results *r, const search *s, const double *number)
-{
-    double mine[SETTINGS];
-    settings_of(s, r->fingerprint, mine);
-    for (int i = 0; i < SETTINGS - 1; i++)
-        if (number[FIGURES + i] != mine[i])
+    if (!(number[0] >= 1 && number[0] <= 1e15 && number[0] == floor(number[0])))
+        cli_fail(EXIT_FAILURE, "%s: %g is no trial's number", r->path, number[0]);
+    const trial t = search_draw(s, (int64_t)number[0]);
+    const row mine = row_of(s, r->fingerprint, &t);
+    const int last = mine.n - 1, settings = mine.n - SETTINGS;
+    for (int i = settings; i < last; i++)
+        if (number[i] != mine.x[i])
             cli_fail(BAD_USAGE, "--results: '%s' is of another search: its %s is %.15g, not %.15g", r->path,
-                     columns[FIGURES + i], number[FIGURES + i], mine[i]);
-    if (number[FIGURES + SETTINGS - 1] != mine[SETTINGS - 1])
+                     mine.name[i], number[i], mine.x[i]);
+    if (number[last] != mine.x[last])
         cli_fail(BAD_USAGE,
                  "--results: '%s' is of another search: its optimizer, layers or data are not these",
                  r->path);
+    for (int i = 1; i < settings - RESULTS; i++)
+        if (number[i] != mine.x[i])
+            cli_fail(EXIT_FAILURE, "%s: trial %" PRId64 " has other hyper-parameters than it should have",
+                     r->path, t.number);
+    return t;
 }
 
-/* A line's figures to the trial that they are of, unless that is beyond n. */
+/* A line's results to the trial that they are of, unless that is beyond n. */
 static void take_line(const search_results *r, const search *s, const double *number, int64_t n, trial *all)
 {
-    check_line(r, s, number);
-    if (!(number[0] >= 1 && number[0] <= 1e15 && number[0] == floor(number[0])))
-        cli_fail(EXIT_FAILURE, "%s: %g is no trial's number", r->path, number[0]);
-    trial t = search_draw(s, (int64_t)number[0]);
-    if (!same(t.lr, number[1]) || !same(t.beta1, number[2]) || !same(t.beta2, number[3]))
-        cli_fail(EXIT_FAILURE, "%s: trial %" PRId64 " has other hyper-parameters than it should have",
-                 r->path, t.number);
-    const bool none = isnan(number[4]) && number[6] == 0;
-    if (!none && !(isfinite(number[4]) && number[6] >= 1 && number[6] <= (double)s->epochs))
+    trial t = check_line(r, s, number);
+    const double *result = number + 2 + s->ndecays;
+    t.loss = result[0];
+    t.accuracy = result[1];
+    const bool none = isnan(t.loss) && result[2] == 0;
+    if (!none && !(isfinite(t.loss) && result[2] >= 1 && result[2] <= (double)s->epochs))
         cli_fail(EXIT_FAILURE, "%s: trial %" PRId64 " has a loss or epoch that cannot be", r->path, t.number);
-    t.loss = number[4];
-    t.accuracy = number[5];
-    t.epoch = (int64_t)number[6];
+    t.epoch = (int64_t)result[2];
     t.done = true;
     if (t.number <= n)
         all[t.number - 1] = t;
@@ -167,15 +196,12 @@ static void take_line(const search_results *r, const search *s, const double *nu
 
 static void read_lines(opt_ctx *ctx, const search_results *r, const search *s, int64_t n, trial *all)
 {
-    const opt_csv_opts opts = {.names = columns, .ncolumns = FIGURES + SETTINGS, .header = true};
+    const row columns = row_of(s, r->fingerprint, &all[0]);
+    const opt_csv_opts opts = {.names = columns.name, .ncolumns = columns.n, .header = true};
     opt_tensor t;
     cli_check(ctx, opt_read_csv(ctx, r->path, &opts, &t));
-    for (int64_t i = 0; i < t.dim[0]; i++) {
-        double number[FIGURES + SETTINGS];
-        for (int j = 0; j < FIGURES + SETTINGS; j++)
-            number[j] = opt_get(&t, (FIGURES + SETTINGS) * i + j);
-        take_line(r, s, number, n, all);
-    }
+    for (int64_t i = 0; i < t.dim[0]; i++)
+        take_line(r, s, (const double *)t.data + i * columns.n, n, all);
     opt_tensor_free(ctx, &t);
 }
 
@@ -184,6 +210,20 @@ static void read_lines(opt_ctx *ctx, const search_results *r, const search *s, i
 static _Noreturn void fail(const char *path)
 {
     cli_fail(BAD_USAGE, "--results: cannot write '%s': %s", path, strerror(errno));
+}
+
+/* Ends the program unless a file that begins so has this header, or less of it: an empty one will do, and one
+ * stopped within it. */
+static void check_header(const char *path, const search *s, const line *header, const char *begins, size_t n)
+{
+    static const char always[] = "trial,lr,";
+    const size_t length = sizeof always - 1;
+    if (memcmp(begins, header->text, n) == 0)
+        return;
+    if (n >= length && memcmp(begins, always, length) == 0)
+        cli_fail(BAD_USAGE, "--results: '%s' is of another search: its hyper-parameters are not those of %s",
+                 path, s->method->name);
+    cli_fail(BAD_USAGE, "--results: '%s' is there, but not a file of search's", path);
 }
 
 /* Where the last whole line ends. */
@@ -197,28 +237,27 @@ static off_t whole_lines(int descriptor, off_t size)
 
 search_results search_results_open(opt_ctx *ctx, const char *path, const search *s, int64_t n, trial *all)
 {
-    const off_t headed = sizeof header - 1;
     search_results r = {.path = path, .fingerprint = fingerprint_of(s)};
+    const row columns = row_of(s, r.fingerprint, &all[0]);
+    const line header = header_of(&columns);
     struct stat about;
-    char begins[sizeof header];
+    char begins[LINE];
 
     r.descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (r.descriptor < 0 || fstat(r.descriptor, &about) != 0)
         fail(path);
     if (!S_ISREG(about.st_mode))
         cli_fail(BAD_USAGE, "--results: '%s' is not a regular file", path);
-    const ssize_t got = pread(r.descriptor, begins, sizeof header - 1, 0);
+    const ssize_t got = pread(r.descriptor, begins, header.length, 0);
     if (got < 0)
         fail(path);
-    if (memcmp(begins, header, (size_t)got) !=
-        0) /* an empty file will do, and one stopped within the header */
-        cli_fail(BAD_USAGE, "--results: '%s' is there, but not a file of search's", path);
+    check_header(path, s, &header, begins, (size_t)got);
     const off_t whole = whole_lines(r.descriptor, about.st_size);
     if (whole < about.st_size && ftruncate(r.descriptor, whole) != 0)
         fail(path);
-    if (whole == 0 && !write_all(r.descriptor, header, sizeof header - 1))
+    if (whole == 0 && !write_all(r.descriptor, header.text, header.length))
         fail(path);
-    if (whole > headed)
+    if (whole > (off_t)header.length)
         read_lines(ctx, &r, s, n, all);
     return r;
 }

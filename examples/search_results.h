@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The file of finished trials: comma-separated values, a header and a line a trial in the order in which they
- * ended. Each line also has the settings that it depends on, so that files of several searches can be put
- * together, and that a file is not gone on with by another search.
+ * ended. Each line also has the settings that it depends on, so that files of several searches with a
+ * method can be put together, and that a file is not gone on with by another search.
  */
 #ifndef EXAMPLES_SEARCH_RESULTS_H
 #define EXAMPLES_SEARCH_RESULTS_H

@@ -6,16 +6,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-void search_set_method(search *s, const char *name)
+#include "cli.h"
+
+/* ---- Methods ------------------------------------------------------------------------------------------- */
+
+/* New ones go to the end: results files know a method by its place here. */
+static const opt_method *const methods[] = {
+    &opt_gd,    &opt_momentum, &opt_adam,  &opt_heavy_ball, &opt_nesterov, &opt_adagrad, &opt_rmsprop,
+    &opt_adamw, &opt_amsgrad,  &opt_nadam, &opt_radam,      &opt_lion,     &opt_rprop,   NULL};
+
+void search_list_methods(char *text, size_t size)
 {
-    static const opt_method *const method[] = {&opt_gd, &opt_momentum, &opt_adam};
-    static const char *const names[] = {"gd", "momentum", "adam"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(names[i], name) == 0) {
-            s->method = method[i];
-            s->betas = i;
-        }
-    s->optimizer = name;
+    text[0] = '\0';
+    for (int i = 0; methods[i]; i++) {
+        const size_t used = strlen(text);
+        snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", methods[i]->name);
+    }
+}
+
+/* An average of gradients is over 2 to 100 steps, also where it is off by default; one of squares, and all
+ * else with a default of 0.99 or more, over 10 to 10000. */
+static search_decay decay_of(const opt_hyper *h, int place)
+{
+    search_decay d = h->dflt < 0.99
+                         ? (search_decay){.min = 0.01, .max = 0.5, .third = {0.86, 0.96}, .width = 6}
+                         : (search_decay){.min = 0.0001, .max = 0.1, .third = {0.99, 0.999}, .width = 7};
+    const int length = (int)strlen(h->name);
+    d.name = h->name;
+    d.place = place;
+    d.width = d.width > length ? d.width : length;
+    return d;
+}
+
+bool search_set_method(search *s, const char *name)
+{
+    int i = 0;
+    while (methods[i] && strcmp(methods[i]->name, name) != 0)
+        i++;
+    const opt_method *m = methods[i];
+    if (!m)
+        return false;
+    if (m->nhyper > SEARCH_MAX_HYPER)
+        cli_fail(EXIT_FAILURE, "%s has more than %d hyper-parameters", name, SEARCH_MAX_HYPER);
+    s->method = m;
+    s->number = i;
+    s->full_batch = m == &opt_rprop; /* signs turn with the noise of mini-batches */
+    for (int j = 0; j < m->nhyper; j++)
+        if (m->hyper[j].min == 0 && m->hyper[j].max == 1)
+            s->decay[s->ndecays++] = decay_of(&m->hyper[j], j);
+    return true;
 }
 
 /* ---- Drawing ------------------------------------------------------------------------------------------- */
@@ -47,17 +86,16 @@ trial search_draw(const search *s, int64_t number)
 {
     opt_rng r;
     opt_rng_seed(&r, mix(s->seed, number));
-    /* All three are drawn in any case: a trial has the same learning rate by every method. A beta is as
-     * likely between 0.9 and 0.99 as between 0.99 and 0.999. */
+    /* The learning rate comes first: a trial has the same one by every method. A decay is as likely between
+     * 0.9 and 0.99 as between 0.99 and 0.999. */
     const double lr = rounded(log_uniform(&r, s->lr_min, s->lr_max), 3);
-    const double beta1 = 1 - rounded(log_uniform(&r, 0.01, 0.5), 2);
-    const double beta2 = 1 - rounded(log_uniform(&r, 0.0001, 0.1), 2);
-    return (trial){.number = number,
-                   .lr = fmin(fmax(lr, s->lr_min), s->lr_max),
-                   .beta1 = s->betas > 0 ? rounded(beta1, 6) : (double)NAN,
-                   .beta2 = s->betas > 1 ? rounded(beta2, 6) : (double)NAN,
-                   .loss = (double)NAN,
-                   .accuracy = (double)NAN};
+    trial t = {.number = number,
+               .lr = fmin(fmax(lr, s->lr_min), s->lr_max),
+               .loss = (double)NAN,
+               .accuracy = (double)NAN};
+    for (int i = 0; i < s->ndecays; i++)
+        t.decay[i] = rounded(1 - rounded(log_uniform(&r, s->decay[i].min, s->decay[i].max), 2), 6);
+    return t;
 }
 
 bool search_better(const trial *a, const trial *b)
@@ -105,7 +143,7 @@ opt_status search_try(opt_ctx *ctx, const search *s, const atomic_bool *stop, tr
 {
     const opt_table train = view_of(&s->train), held = view_of(&s->held);
     const opt_source source = opt_source_table(&train), validation = opt_source_table(&held);
-    const double hyper[] = {t->beta1, t->beta2, 1e-8}; /* in any method's order */
+    double hyper[SEARCH_MAX_HYPER] = {0}; /* the method's options; 0: the default */
     trial best = *t;
     watch w = {stop, &best};
     const opt_train_opts how = {.epochs = s->epochs,
@@ -118,6 +156,8 @@ opt_status search_try(opt_ctx *ctx, const search *s, const atomic_bool *stop, tr
     opt_batches *batches = NULL;
     opt_optim *optim = NULL;
 
+    for (int i = 0; i < s->ndecays; i++)
+        hyper[s->decay[i].place] = t->decay[i];
     opt_status status = opt_mlp_new(ctx, &s->net, &net);
     if (!status)
         status =

@@ -10,11 +10,25 @@
 
 #include "opt.h"
 
+enum { SEARCH_MAX_HYPER = 8 }; /* of a method */
+
+/* A hyper-parameter that is searched beside the learning rate: one in [0, 1), the rate at which an average or
+ * a sum forgets. */
+typedef struct search_decay {
+    const char *name; /* as the method has it */
+    int place;        /* among the method's options */
+    double min, max;  /* 1 - decay is drawn from here */
+    double third[2];  /* one of the draws is below the first, one above the second */
+    int width;        /* of a column for it */
+} search_decay;
+
 /* What all trials have in common, and what they depend on. */
 typedef struct search {
-    const char *optimizer;    /* "gd", "momentum" or "adam" */
-    const opt_method *method; /* of that name */
-    int betas;                /* how many it has: 0, 1 or 2 */
+    const opt_method *method;
+    int number;      /* of the method, by which results files know it */
+    bool full_batch; /* the method needs it */
+    int ndecays;
+    search_decay decay[SEARCH_MAX_HYPER];
     double lr_min, lr_max;
     int64_t epochs, patience, batch;
     double validation; /* the share of all examples that is held back */
@@ -24,17 +38,20 @@ typedef struct search {
 } search;
 
 typedef struct trial {
-    int64_t number;          /* from 1 */
-    double lr, beta1, beta2; /* a beta that the method has not is NaN */
+    int64_t number; /* from 1 */
+    double lr, decay[SEARCH_MAX_HYPER];
     double loss, accuracy; /* on the examples held back, after the best epoch; NaN: none had a finite loss */
     int64_t epoch;         /* the best one; 0: likewise */
     bool done;
 } trial;
 
-/* Sets optimizer, method and betas; name is one of the three. */
-void search_set_method(search *s, const char *name);
+/* The names of all methods, with commas between them, into text[size]. */
+void search_list_methods(char *text, size_t size);
 
-/* Trial `number` before it has begun: a function of seed, number and range alone. */
+/* Sets all that is of the method; false: there is none of that name. */
+bool search_set_method(search *s, const char *name);
+
+/* Trial `number` before it has begun: a function of seed, number, range and method alone. */
 trial search_draw(const search *s, int64_t number);
 
 /* Trains, and fills in loss, accuracy and epoch. Training that ends because something is no longer finite is

@@ -99,8 +99,11 @@ refuses 2 "its batch is 64, not 32" $options --results whole.csv --batch 32
 refuses 2 "its validation is 0.3, not 0.25" $options --results whole.csv --validation 0.25
 refuses 2 "its lr_min is 0.0001, not 0.001" $options --results whole.csv --lr-min 0.001
 refuses 2 "its lr_max is 1, not 2" $options --results whole.csv --lr-max 2
-for other in "--optimizer gd" "--layers 2,16,1" "--noise 0.1" "--examples 501" "--data $digits --layers 64,10"; do
+for other in "--optimizer adamw" "--optimizer lion" "--layers 2,16,1" "--noise 0.1" "--examples 501" "--data $digits --layers 64,10"; do
     refuses 2 "its optimizer, layers or data are not these" $options --results whole.csv $other
+done
+for other in gd momentum nesterov rmsprop; do
+    refuses 2 "of another search: its hyper-parameters are not those of $other" $options --results whole.csv --optimizer $other
 done
 cmp whole.csv before.csv
 
@@ -117,3 +120,18 @@ sed '3s/^[0-9]*/0/' whole.csv >changed.csv
 refuses 1 "changed.csv: 0 is no trial's number" $options --results changed.csv
 sed '3s/^/x/' whole.csv >changed.csv
 refuses 1 "changed.csv: line 3" $options --results changed.csv
+
+# ---- Every method, as --help lists them ----
+
+methods=$("$search" --help | sed -n 's/,//g; s/^ *--optimizer NAME *\(.*\) (default adam)$/\1/p')
+for method in gd momentum heavy_ball nesterov adagrad rmsprop adam adamw amsgrad nadam radam lion rprop; do
+    case " $methods " in *" $method "*) ;; *) echo "--help: no $method"; exit 1 ;; esac
+done
+for method in $methods; do
+    few="--optimizer $method --trials 2 --epochs 20 --batch 0"
+    "$search" $few --results "$method.csv" >"$method.out"
+    grep -q "^$method, 2 trials" "$method.out"
+    grep -q '^Best: trial [12]: lr' "$method.out"
+    "$search" $few --results "$method.csv" --out pictures | cmp - "$method.out"
+    [ "$(wc -l <"$method.csv")" = 3 ]
+done

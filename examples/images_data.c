@@ -127,9 +127,13 @@ images images_load(opt_ctx *ctx, const char *folder, const opt_mlp_opts *net, do
     images all = {0};
     opt_table given = load_part(ctx, folder, "train", net, &all);
     all.names = names_of(&given.y);
-    cli_check(ctx, opt_split(ctx, &given, validation, seed, &all.train, &all.validation));
-    opt_tensor_free(ctx, &given.y);
-    opt_tensor_free(ctx, &given.x);
+    if (validation > 0) {
+        cli_check(ctx, opt_split(ctx, &given, validation, seed, &all.train, &all.validation));
+        opt_tensor_free(ctx, &given.y);
+        opt_tensor_free(ctx, &given.x);
+    } else {
+        all.train = given;
+    }
     all.test = load_part(ctx, folder, "t10k", net, &all);
     return all;
 }

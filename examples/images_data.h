@@ -15,8 +15,8 @@ typedef struct images {
 
 /* Reads train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte,
  * or these with .gz at the end, from the folder. `validation` is the share of the training examples, drawn by
- * the seed, that is held back. Images and labels must fit the sizes of net. Whatever is wrong ends the
- * program. */
+ * the seed, that is held back; 0: none, and all.validation is zeroed. Images and labels must fit the sizes of
+ * net. Whatever is wrong ends the program. */
 images images_load(opt_ctx *ctx, const char *folder, const opt_mlp_opts *net, double validation,
                    uint32_t seed);
 void images_free(opt_ctx *ctx, images *all);

@@ -24,21 +24,6 @@ static int band_of(const search *s, const trial *t)
 
 /* ---- The axis of losses -------------------------------------------------------------------------------- */
 
-/* The next of 1, 2 and 5 times the powers of ten, upwards or downwards. */
-static double round_number(double x, bool up)
-{
-    const double power = pow(10.0, floor(log10(x)));
-    const double at[] = {power, 2 * power, 5 * power, 10 * power};
-    double below = at[0];
-    for (int i = 0; i < 4; i++) {
-        if (at[i] >= x && up)
-            return at[i];
-        if (at[i] <= x)
-            below = at[i];
-    }
-    return below;
-}
-
 /* From the best loss on up to a thousand times that: a few that are far worse would squeeze all others. */
 static plot_axis loss_axis(int64_t n, const trial *sorted)
 {
@@ -51,7 +36,7 @@ static plot_axis loss_axis(int64_t n, const trial *sorted)
     }
     if (!(min > 0))
         return (plot_axis){"validation loss", 0.1, 1};
-    return (plot_axis){"validation loss", round_number(min / 1.05, false), round_number(max * 1.05, true)};
+    return (plot_axis){"validation loss", plot_round(min / 1.05, false), plot_round(max * 1.05, true)};
 }
 
 /* ---- Points -------------------------------------------------------------------------------------------- */

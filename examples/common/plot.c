@@ -37,6 +37,16 @@ const plot_style plot_series[PLOT_SERIES] = {
     {.color = "#000000", .width = 2.5, .marker = PLOT_CROSS, .dash = "20 5"},
 };
 
+plot_style plot_nth(int i)
+{
+    /* As many as have no divisor in common with PLOT_SERIES. */
+    static const plot_marker marker[] = {PLOT_CIRCLE,  PLOT_SQUARE, PLOT_TRIANGLE,
+                                         PLOT_DIAMOND, PLOT_CROSS,  PLOT_TRIANGLE_DOWN};
+    plot_style style = plot_series[i % PLOT_SERIES];
+    style.marker = marker[i % 6];
+    return style;
+}
+
 /* ---- Data to pixels ------------------------------------------------------------------------------------ */
 
 /* Where x stands between min and max: 0 at min, 1 at max. */
@@ -71,6 +81,20 @@ double plot_tick_step(double min, double max, int most)
         if (round[i] * power >= least * (1 - 1e-9))
             return round[i] * power;
     return 10 * power;
+}
+
+double plot_round(double x, bool up)
+{
+    const double power = pow(10.0, floor(log10(x)));
+    const double at[] = {power, 2 * power, 5 * power, 10 * power};
+    double below = at[0];
+    for (int i = 0; i < 4; i++) {
+        if (at[i] >= x && up)
+            return at[i];
+        if (at[i] <= x)
+            below = at[i];
+    }
+    return below;
 }
 
 static void x_tick(const plot *p, double x, const char *label)
@@ -140,13 +164,13 @@ static void draw_titles(const plot *p)
 {
     double middle = LEFT + p->width / 2, center = top_of(p) + p->height / 2;
     char turned[64];
-    snprintf(turned, sizeof turned, "transform=\"rotate(-90 20 %.2f)\"", center);
+    snprintf(turned, sizeof turned, "transform=\"rotate(-90 14 %.2f)\"", center);
     if (p->title)
         svg_text(p->svg, middle, top_of(p) - 18, "middle", "font-size=\"17\" font-weight=\"bold\"", p->title);
     if (p->x.label)
         svg_text(p->svg, middle, bottom_of(p) + 46, "middle", "", p->x.label);
     if (p->y.label)
-        svg_text(p->svg, 20, center, "middle", turned, p->y.label);
+        svg_text(p->svg, 14, center, "middle", turned, p->y.label);
 }
 
 void plot_begin(plot *p, FILE *svg)
@@ -176,6 +200,7 @@ static void draw_marker(FILE *svg, plot_style style, double px, double py)
         [PLOT_CIRCLE] = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
         [PLOT_SQUARE] = "M-3.6 -3.6h7.2v7.2h-7.2z",
         [PLOT_TRIANGLE] = "M0 -4.8L4.6 3.4h-9.2z",
+        [PLOT_TRIANGLE_DOWN] = "M0 4.8L4.6 -3.4h-9.2z",
         [PLOT_DIAMOND] = "M0 -5.2L5.2 0L0 5.2L-5.2 0z",
         [PLOT_CROSS] = "M-3.6 -3.6L3.6 3.6M-3.6 3.6L3.6 -3.6",
         [PLOT_STAR] = "M0 -10L2.9 -3.1L9.5 -3.1L4.3 1.4L6.2 8.1L0 4.4L-6.2 8.1L-4.3 1.4L-9.5 -3.1L-2.9 -3.1z",
@@ -201,12 +226,13 @@ static void line_attributes(FILE *svg, plot_style style)
 
 /* ---- Data ---------------------------------------------------------------------------------------------- */
 
-static void add_legend(plot *p, const char *label, plot_style style)
+/* `end`: where the entry belongs if p->labels_at_ends. */
+static void add_legend(plot *p, const char *label, plot_style style, double end)
 {
     if (!label || p->nlegend == PLOT_MAX_LEGEND)
         return;
-    p->legend[p->nlegend].label = label;
-    p->legend[p->nlegend].style = style;
+    end = fmin(fmax(end, top_of(p)), bottom_of(p)); /* the line may leave the frame */
+    p->legend[p->nlegend] = (plot_entry){label, style, end, top_of(p) + 14 + 26 * p->nlegend};
     p->nlegend++;
 }
 
@@ -223,7 +249,7 @@ void plot_fill(plot *p, const char *color)
 
 void plot_line(plot *p, const char *label, plot_style style, int n, const double *x, const double *y)
 {
-    add_legend(p, label, style);
+    add_legend(p, label, style, n > 0 ? to_py(p, y[n - 1]) : bottom_of(p));
     fputs("<path d=\"", p->svg);
     for (int i = 0; i < n; i++)
         fprintf(p->svg, "%c%.2f %.2f", i ? 'L' : 'M', to_px(p, x[i]), to_py(p, y[i]));
@@ -236,7 +262,7 @@ void plot_points(plot *p, const char *label, plot_style style, int n, const doub
 {
     style.width = 0;
     style.mark_every = 1;
-    add_legend(p, label, style);
+    add_legend(p, label, style, n > 0 ? to_py(p, y[n - 1]) : bottom_of(p));
     for (int i = 0; i < n; i++)
         draw_marker(p->svg, style, to_px(p, x[i]), to_py(p, y[i]));
 }
@@ -258,12 +284,34 @@ void plot_area_end(plot *p, const char *attributes)
 
 /* ---- The end ------------------------------------------------------------------------------------------- */
 
+/* Entries in the order of their lines' ends, each at its own, or next to it where two would touch. */
+static void spread_legend(plot *p)
+{
+    const int n = p->nlegend;
+    const double room = fmin(20, p->height / n);
+    double below = bottom_of(p) + room / 2;
+    for (int i = 1; i < n; i++) {
+        const plot_entry entry = p->legend[i];
+        int at = i;
+        for (; at > 0 && p->legend[at - 1].end > entry.end; at--)
+            p->legend[at] = p->legend[at - 1];
+        p->legend[at] = entry;
+    }
+    for (int i = 0; i < n; i++)
+        p->legend[i].y = fmax(p->legend[i].end, i > 0 ? p->legend[i - 1].y + room : top_of(p));
+    for (int i = n - 1; i >= 0; i--)
+        below = p->legend[i].y = fmin(p->legend[i].y, below - room);
+}
+
 static void draw_legend(const plot *p)
 {
-    double left = LEFT + p->width + 16;
+    double left = LEFT + p->width + (p->labels_at_ends ? 22 : 16);
     for (int i = 0; i < p->nlegend; i++) {
         plot_style style = p->legend[i].style;
-        double y = top_of(p) + 14 + 26 * i;
+        double y = p->legend[i].y;
+        if (p->labels_at_ends)
+            fprintf(p->svg, "<path d=\"M%.2f %.2fL%.2f %.2f\" stroke=\"#808080\"/>\n", LEFT + p->width,
+                    p->legend[i].end, left - 3, y);
         if (style.width > 0) {
             fprintf(p->svg, "<path d=\"M%.2f %.2fh40", left, y);
             line_attributes(p->svg, style);
@@ -278,6 +326,8 @@ void plot_end(plot *p)
 {
     fputs("</svg>\n", p->svg);
     frame(p, "none", "black");
+    if (p->labels_at_ends)
+        spread_legend(p);
     draw_legend(p);
 }
 

@@ -20,6 +20,7 @@ typedef enum plot_marker {
     PLOT_CIRCLE,
     PLOT_SQUARE,
     PLOT_TRIANGLE,
+    PLOT_TRIANGLE_DOWN,
     PLOT_DIAMOND,
     PLOT_CROSS,
     PLOT_STAR
@@ -40,12 +41,21 @@ typedef struct plot_style {
 #define PLOT_SERIES 5
 extern const plot_style plot_series[PLOT_SERIES];
 
+/* Style number i, of thirty that differ in dashes, marker or both: plot_series' with markers of their own. */
+plot_style plot_nth(int i);
+
 typedef struct plot_axis {
     const char *label; /* may be NULL */
     double min, max;   /* min < max */
 } plot_axis;
 
-#define PLOT_MAX_LEGEND 8
+/* Of the legend: plot.c's own. */
+#define PLOT_MAX_LEGEND 24
+typedef struct plot_entry {
+    const char *label;
+    plot_style style;
+    double end, y; /* the height at which the line ends, and the entry's, in pixels */
+} plot_entry;
 
 typedef struct plot {
     /* Set these. */
@@ -53,15 +63,14 @@ typedef struct plot {
     plot_axis x, y;
     bool log_x, log_y;    /* the axis is logarithmic: its min, and all that is drawn, above 0 */
     double width, height; /* of the frame, in pixels */
+    bool labels_at_ends;  /* the legend's entries stand by the ends of their lines, as far as they have room:
+                             for more lines than one can look up */
 
     /* The rest is plot.c's own. */
     FILE *svg;
     const char *path;
     int nlegend;
-    struct {
-        const char *label;
-        plot_style style;
-    } legend[PLOT_MAX_LEGEND];
+    plot_entry legend[PLOT_MAX_LEGEND];
 } plot;
 
 /* Starts a file with the title, axes and grid. path and labels must stay until plot_close. */
@@ -95,5 +104,8 @@ double plot_total_height(const plot *p);
 /* The distance between ticks, 1, 2 or 5 times a power of ten, that gives at most `most` steps from min to
  * max. */
 double plot_tick_step(double min, double max, int most);
+
+/* The next of 1, 2 and 5 times the powers of ten, upwards or downwards: where a logarithmic axis may end. */
+double plot_round(double x, bool up);
 
 #endif

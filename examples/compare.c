@@ -11,7 +11,7 @@
  *     same moves the weights as far by all four. Momentum's path is then heavy ball's own.
  *
  * So the tables say what each method does out of the box on two small tasks, not which is best: for that,
- * each one's rate would have to be searched for, as the example search does for three of them.
+ * each one's rate would have to be searched for, as the example search does.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,19 +25,21 @@
 
 /* The rates come from the text above. A method that mini-batches would break takes the full batch. */
 static const compare_method methods[] = {
-    {&opt_gd, 0.1, MINI_BATCH},          /* ten times heavy ball's */
-    {&opt_momentum, 0.1, MINI_BATCH},    /* likewise */
-    {&opt_heavy_ball, 0.01, MINI_BATCH}, /* Keras's */
-    {&opt_nesterov, 0.01, MINI_BATCH},   /* Keras's */
-    {&opt_adagrad, 0.01, MINI_BATCH},    /* PyTorch's */
-    {&opt_rmsprop, 0.01, MINI_BATCH},    /* PyTorch's */
-    {&opt_adam, 0.001, MINI_BATCH},      /* PyTorch's */
-    {&opt_adamw, 0.001, MINI_BATCH},     /* PyTorch's */
-    {&opt_amsgrad, 0.001, MINI_BATCH},   /* PyTorch's */
-    {&opt_nadam, 0.002, MINI_BATCH},     /* PyTorch's */
-    {&opt_radam, 0.001, MINI_BATCH},     /* PyTorch's */
-    {&opt_lion, 0.0003, MINI_BATCH},     /* a third of Adam's */
-    {&opt_rprop, 0.01, FULL_BATCH},      /* PyTorch's */
+    {&opt_gd, 0.1, MINI_BATCH},               /* ten times heavy ball's */
+    {&opt_momentum, 0.1, MINI_BATCH},         /* likewise */
+    {&opt_heavy_ball, 0.01, MINI_BATCH},      /* Keras's */
+    {&opt_nesterov, 0.01, MINI_BATCH},        /* Keras's */
+    {&opt_adagrad, 0.01, MINI_BATCH},         /* PyTorch's */
+    {&opt_rmsprop, 0.01, MINI_BATCH},         /* PyTorch's */
+    {&opt_adam, 0.001, MINI_BATCH},           /* PyTorch's */
+    {&opt_adam_bf16, 0.001, MINI_BATCH},      /* PyTorch's for Adam */
+    {&opt_adamw, 0.001, MINI_BATCH},          /* PyTorch's */
+    {&opt_amsgrad, 0.001, MINI_BATCH},        /* PyTorch's */
+    {&opt_nadam, 0.002, MINI_BATCH},          /* PyTorch's */
+    {&opt_radam, 0.001, MINI_BATCH},          /* PyTorch's */
+    {&opt_schedule_free, 0.0025, MINI_BATCH}, /* its authors' */
+    {&opt_lion, 0.0003, MINI_BATCH},          /* a third of Adam's */
+    {&opt_rprop, 0.01, FULL_BATCH},           /* PyTorch's */
 };
 
 enum { BAD_USAGE = 2, MAX_EPOCHS = 100000, METHODS = sizeof methods / sizeof *methods, TASKS = 2 };

@@ -132,6 +132,9 @@ static double bytes_of(const opt_tensor *t)
     case OPT_F64:
         bytes = 8;
         break;
+    case OPT_BF16:
+        bytes = 2;
+        break;
     }
     return (double)opt_tensor_len(t) * bytes;
 }

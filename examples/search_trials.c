@@ -12,8 +12,10 @@
 
 /* New ones go to the end: results files know a method by its place here. */
 static const opt_method *const methods[] = {
-    &opt_gd,    &opt_momentum, &opt_adam,  &opt_heavy_ball, &opt_nesterov, &opt_adagrad, &opt_rmsprop,
-    &opt_adamw, &opt_amsgrad,  &opt_nadam, &opt_radam,      &opt_lion,     &opt_rprop,   NULL};
+    &opt_gd,       &opt_momentum,      &opt_adam,      &opt_heavy_ball,
+    &opt_nesterov, &opt_adagrad,       &opt_rmsprop,   &opt_adamw,
+    &opt_amsgrad,  &opt_nadam,         &opt_radam,     &opt_lion,
+    &opt_rprop,    &opt_schedule_free, &opt_adam_bf16, NULL};
 
 void search_list_methods(char *text, size_t size)
 {

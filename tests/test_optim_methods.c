@@ -17,6 +17,7 @@ typedef struct row {
     double valley_lr;
 } row;
 
+/* Of one dimension, which is Adam's part of Muon; its own is in test_optim_muon.c. */
 static const row methods[] = {
     {&opt_gd, 0, 0.1, 200, 20000, 1e-3},         {&opt_momentum, 1, 0.1, 300, 20000, 1e-3},
     {&opt_heavy_ball, 1, 0.01, 300, 5000, 2e-4}, {&opt_nesterov, 1, 0.01, 300, 5000, 2e-4},
@@ -24,7 +25,7 @@ static const row methods[] = {
     {&opt_adam, 2, 0.05, 500, 2000, 0.05},       {&opt_adamw, 2, 1e-3, 20000, 2000, 0.05},
     {&opt_amsgrad, 3, 0.05, 1000, 5000, 0.05},   {&opt_nadam, 2, 0.05, 500, 2000, 0.05},
     {&opt_radam, 2, 0.02, 1000, 20000, 5e-4},    {&opt_lion, 1, 5e-4, 6000, 20000, 1e-3},
-    {&opt_rprop, 2, 0.1, 200, 2000, 0.01},
+    {&opt_rprop, 2, 0.1, 200, 2000, 0.01},       {&opt_muon, 2, 1e-3, 20000, 5000, 0.01},
 };
 
 #define FOR_EACH_METHOD(r) for (const row *r = methods; r < methods + sizeof methods / sizeof *methods; r++)

@@ -117,6 +117,7 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
                  [OPT__RMSPROP_CENTRED_MOMENTUM] = rmsprop_centred_momentum_##type,                          \
                  [OPT__ADAGRAD] = adagrad_##type,                                                            \
                  [OPT__LION] = lion_##type,                                                                  \
+                 [OPT__MUON] = muon_##type,                                                                  \
                  [OPT__RPROP] = rprop_##type},                                                               \
         .add_squares = add_squares_##type, .sum_lanes = sum_lanes, .matmul = matmul_##type,                  \
         .matmul_add = matmul_add_##type, .accumulate = accumulate_##type,                                    \

@@ -38,6 +38,7 @@ typedef enum opt__step {
     OPT__RMSPROP_CENTRED_MOMENTUM, /* v, m, b; lr, alpha, rest, eps, mu */
     OPT__ADAGRAD,                  /* sum; lr, eps, what is added to sum before it is used */
     OPT__LION,                     /* m; lr, beta1, rest1, beta2, rest2 */
+    OPT__MUON,                     /* m; mu, rest, how much of g and of m w becomes the sum of */
     OPT__RPROP, /* prev, step; eta_minus, eta_plus, step_min, step_max, what is added to step before it is
                    used */
     OPT__STEPS

@@ -279,6 +279,40 @@ static void steps(opt_ctx *ctx, opt_dtype dtype)
     opt_tensor_free(ctx, &p.grad);
 }
 
+/* Matrices large enough for their products to be shared, either way round, and a vector; all adjusted. */
+static void orthogonal(opt_ctx *ctx, opt_dtype dtype)
+{
+    static const opt_muon_opts variants[] = {{0}, {.nesterov = OPT_ZERO, .match_rms = 1}};
+    const opt_optim_opts opts = {0.02, NULL, NULL, 2, 150, 0.01, 0.02, false};
+    opt_param p[] = {
+        {.name = "wide", .value = make(ctx, dtype, 100, 147), .grad = make(ctx, dtype, 100, 147)},
+        {.name = "tall", .value = make(ctx, dtype, 151, 98), .grad = make(ctx, dtype, 151, 98)},
+        {.name = "bias", .value = make(ctx, dtype, 501, 1), .grad = make(ctx, dtype, 501, 1)}};
+    uint64_t hash = 0;
+    opt_optim *o;
+    opt_rng r;
+
+    p[2].value.ndim = p[2].grad.ndim = 1;
+    opt_rng_seed(&r, 11);
+    for (int k = 0; k < 2; k++) {
+        check(ctx, opt_optim_new(ctx, &opt_muon, &variants[k], &opts, (opt_params){p, 3}, &o));
+        for (int i = 0; i < 3; i++)
+            draw(&r, &p[i].value, 1);
+        for (int t = 0; t < 3; t++) {
+            for (int i = 0; i < 3; i++)
+                draw(&r, &p[i].grad, 1.3);
+            check(ctx, opt_optim_step(o));
+        }
+        opt_optim_free(o);
+        hash ^= hash_params((opt_params){p, 3});
+    }
+    note("steps-", "muon", dtype, hash);
+    for (int i = 0; i < 3; i++) {
+        opt_tensor_free(ctx, &p[i].value);
+        opt_tensor_free(ctx, &p[i].grad);
+    }
+}
+
 static void products(opt_ctx *ctx, opt_dtype dtype)
 {
     static const char *const names[] = {"nn", "nt", "tn"};
@@ -360,6 +394,7 @@ static void compute(opt_isa isa, int threads, const char *folder)
         digits(ctx, dtype);
         wide(ctx, dtype);
         steps(ctx, dtype);
+        orthogonal(ctx, dtype);
         products(ctx, dtype);
         sums(ctx, dtype);
     }

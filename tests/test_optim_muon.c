@@ -148,10 +148,10 @@ static void turn_all(double *x, int64_t rows, int64_t cols)
 /* The step for P S Q is P X Q, X the one for a diagonal S, whose elements are taken one by one. */
 static void the_step_turns_with_the_gradient(void **state)
 {
-    enum { R = 4, C = 6 };
+    enum { R = 4, C = 6, N = R * C };
     static const double s[R] = {1, 0.5, 0.2, 0.1};
     const double norm = sqrt(1 + 0.25 + 0.04 + 0.01);
-    double g[R * C] = {0}, want[R * C] = {0}, step[R * C];
+    double g[N] = {0}, want[N] = {0}, step[N];
 
     (void)state;
     for (int i = 0; i < R; i++) {
@@ -160,7 +160,7 @@ static void the_step_turns_with_the_gradient(void **state)
     }
     for (int turned = 0; turned < 2; turned++) {
         first_step(NULL, OPT_F64, R, C, g, step);
-        assert_all_close(step, want, (int64_t)R * C, 1e-13);
+        assert_all_close(step, want, N, 1e-13);
         turn_all(g, R, C);
         turn_all(want, R, C);
     }
@@ -168,18 +168,18 @@ static void the_step_turns_with_the_gradient(void **state)
 
 static void a_gradient_of_rank_one_makes_a_step_of_rank_one(void **state)
 {
-    enum { R = 5, C = 3 };
+    enum { R = 5, C = 3, N = R * C };
     static const double a[R] = {1, -2, 0, 4, 0.5}, b[C] = {-3, 1, 2};
     const double norms = sqrt(21.25 * 14);
 
     (void)state;
     for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
-        double g[R * C], step[R * C];
+        double g[N], step[N];
 
-        for (int i = 0; i < R * C; i++)
+        for (int i = 0; i < N; i++)
             g[i] = a[i / C] * b[i % C];
         first_step(NULL, dtype, R, C, g, step);
-        for (int i = 0; i < R * C; i++)
+        for (int i = 0; i < N; i++)
             assert_close(step[i], -iterated(1) * sqrt((double)R / C) * g[i] / norms,
                          dtype == OPT_F32 ? 1e-5 : 1e-13);
     }
@@ -191,24 +191,24 @@ static void a_gradient_of_rank_one_makes_a_step_of_rank_one(void **state)
 /* The bits are the same for powers of 2, with which nothing is rounded. */
 static void the_size_of_the_gradient_does_not_matter(void **state)
 {
-    enum { R = 12, C = 7 };
+    enum { R = 12, C = 7, N = R * C };
     static const double scales[] = {0x1p40, 0x1p-20, 3, 1e-3, 1e30, 1e37, 1e-5};
-    double *g = normal(R * C, 5), scaled[R * C], want[R * C], step[R * C];
+    double *g = normal(N, 5), scaled[N], want[N], step[N];
 
     (void)state;
     for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
         first_step(NULL, dtype, R, C, g, want);
         for (int k = 0; k < 7; k++) {
-            for (int i = 0; i < R * C; i++)
+            for (int i = 0; i < N; i++)
                 scaled[i] = g[i] * scales[k];
             first_step(NULL, dtype, R, C, scaled, step);
-            assert_all_close(step, want, (int64_t)R * C, k < 2 ? 0 : dtype == OPT_F32 ? 1e-4 : 1e-12);
+            assert_all_close(step, want, N, k < 2 ? 0 : dtype == OPT_F32 ? 1e-4 : 1e-12);
         }
     }
-    for (int i = 0; i < R * C; i++) /* squares that overflow in f64, too */
+    for (int i = 0; i < N; i++) /* squares that overflow in f64, too */
         scaled[i] = g[i] * 1e200;
     first_step(NULL, OPT_F64, R, C, scaled, step);
-    assert_all_close(step, want, (int64_t)R * C, 1e-12);
+    assert_all_close(step, want, N, 1e-12);
     free(g);
 }
 
@@ -258,15 +258,15 @@ static void the_transposed_problem_takes_the_transposed_step(void **state)
 
 static void permuted_rows_and_columns_move_as_they_did(void **state)
 {
-    enum { R = 11, C = 17 };
-    double *g = normal(R * C, 8), shuffled[R * C], step[R * C], other[R * C];
+    enum { R = 11, C = 17, N = R * C };
+    double *g = normal(N, 8), shuffled[N], step[N], other[N];
 
     (void)state;
-    for (int i = 0; i < R * C; i++)
+    for (int i = 0; i < N; i++)
         shuffled[i] = g[(i / C * 4 + 3) % R * C + (i % C * 5 + 2) % C];
     first_step(NULL, OPT_F64, R, C, g, step);
     first_step(NULL, OPT_F64, R, C, shuffled, other);
-    for (int i = 0; i < R * C; i++)
+    for (int i = 0; i < N; i++)
         assert_close(other[i], step[(i / C * 4 + 3) % R * C + (i % C * 5 + 2) % C], 1e-12);
     free(g);
 }

@@ -189,11 +189,11 @@ typedef struct opt_lion_opts {
  *     w <- w - lr f X               f = sqrt(max(1, rows / cols)); with match_rms 0.2 sqrt(max(rows, cols))
  *
  * where |u| is the Euclidean norm, (a, b, c) = (3.4445, -4.7750, 2.0315), and of a u with more rows than
- * columns the transpose is meant. That iteration of Newton-Schulz takes every singular value of u to about 1
- * (0.7 to 1.2), so X is near the orthogonal factor of u, and a step has the same length whatever the
- * gradient's. PyTorch iterates in bf16, here it is done in w's dtype. match_rms (Liu et al. 2025,
- * arXiv:2502.16982) makes steps as long as Adam's: lr and weight_decay are then Adam's, too. Otherwise lr is
- * about 0.02.
+ * columns the transpose is meant. That iteration of Newton-Schulz takes every singular value of u above a
+ * 600th of |u| to about 1 (0.68 to 1.21), so X is near the orthogonal factor of u, and a step has the same
+ * length whatever the gradient's. PyTorch iterates in bf16, here it is done in w's dtype. match_rms (Liu et
+ * al. 2025, arXiv:2502.16982) makes steps as long as Adam's: lr and weight_decay are then Adam's, too.
+ * Otherwise lr is about 0.02.
  *
  * Parameters of other than two dimensions, as biases are, go to Adam with a slot "v" as well, at the same lr
  * times their lr_factor: without match_rms one of about 0.05. Embeddings and the last layer are said to do

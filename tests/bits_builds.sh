@@ -44,7 +44,7 @@ check() {
     for job in $jobs; do
         wait "$job"
     done
-    $1 $flags "$2" $x86 -o "$work/bits" tests/internal_bits.c $others "$work"/*.o -lm -pthread
+    $1 $flags "$2" $x86 -o "$work/bits" tests/internal_bits*.c $others "$work"/*.o -lm -pthread
     echo "$1 $2:"
     shift 2
     "$work/bits" tests/golden/bits.txt "$@" || status=1
@@ -56,7 +56,7 @@ check_wide() {
     kernels "$1" "$2" baseline
     kernels "$1" -O0 avx512 -mavx512f -mavx512vl -mavx512dq
     kernels "$1" "$2" avx2 -mavx2 -D__AVX512F__ -Wno-psabi
-    $1 $flags "$2" $x86 -o "$work/bits" tests/internal_bits.c $others "$work"/*.o -lm -pthread
+    $1 $flags "$2" $x86 -o "$work/bits" tests/internal_bits*.c $others "$work"/*.o -lm -pthread
     echo "$1 $2, AVX-512's code as AVX2's:"
     "$work/bits" tests/golden/bits.txt 2 || status=1
 }

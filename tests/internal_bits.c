@@ -12,11 +12,11 @@
  */
 #include <inttypes.h>
 #include <math.h>
-#include <opt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "internal_bits.h"
 #include "kernel/elementary.h"
 #include "kernel/kernels.h"
 
@@ -47,7 +47,7 @@ static uint64_t hash_tensor(uint64_t hash, const opt_tensor *t)
 
 static const uint64_t empty = 0xcbf29ce484222325u;
 
-static uint64_t hash_params(opt_params params)
+uint64_t hash_params(opt_params params)
 {
     uint64_t hash = empty;
 
@@ -56,7 +56,7 @@ static uint64_t hash_params(opt_params params)
     return hash;
 }
 
-static void note(const char *name, const char *part, opt_dtype dtype, uint64_t hash)
+void note(const char *name, const char *part, opt_dtype dtype, uint64_t hash)
 {
     if (nlines == MAX_LINES)
         exit(2);
@@ -65,7 +65,7 @@ static void note(const char *name, const char *part, opt_dtype dtype, uint64_t h
     lines[nlines++].hash = hash;
 }
 
-static void check(const opt_ctx *ctx, opt_status s)
+void check(const opt_ctx *ctx, opt_status s)
 {
     if (s) {
         fprintf(stderr, "%s\n", opt_errmsg(ctx));
@@ -81,7 +81,7 @@ static const struct {
 } methods[] = {{"gd", &opt_gd}, {"momentum", &opt_momentum}, {"adam", &opt_adam}};
 enum { METHODS = sizeof methods / sizeof *methods };
 
-static opt_tensor make(opt_ctx *ctx, opt_dtype dtype, int64_t rows, int64_t cols)
+opt_tensor make(opt_ctx *ctx, opt_dtype dtype, int64_t rows, int64_t cols)
 {
     opt_tensor t;
 
@@ -89,7 +89,7 @@ static opt_tensor make(opt_ctx *ctx, opt_dtype dtype, int64_t rows, int64_t cols
     return t;
 }
 
-static void draw(opt_rng *r, opt_tensor *t, double scale)
+void draw(opt_rng *r, opt_tensor *t, double scale)
 {
     for (int64_t i = 0; i < opt_tensor_len(t); i++)
         opt_set(t, i, scale * opt_rng_normal(r));
@@ -232,53 +232,6 @@ static void wide(opt_ctx *ctx, opt_dtype dtype)
     opt_tensor_free(ctx, &table.y);
 }
 
-/* 200 steps with the same gradients, or 70 where they change after every tenth. */
-static uint64_t hash_steps(opt_ctx *ctx, const opt_method *method, const void *hyper,
-                           const opt_optim_opts *opts, opt_param p, bool changing)
-{
-    opt_optim *o;
-    opt_rng r;
-
-    opt_rng_seed(&r, 7);
-    draw(&r, &p.value, 1);
-    draw(&r, &p.grad, 1.3);
-    check(ctx, opt_optim_new(ctx, method, hyper, opts, (opt_params){&p, 1}, &o));
-    for (int t = 0; t < (changing ? 70 : 200); t++) {
-        if (changing && t % 10 == 9)
-            draw(&r, &p.grad, 1);
-        opt_set(&p.grad, t, t);
-        check(ctx, opt_optim_step(o));
-    }
-    opt_optim_free(o);
-    return hash_params((opt_params){&p, 1});
-}
-
-/* Of those that train networks as they have always been; of the others with an adjustment and without. */
-static void steps(opt_ctx *ctx, opt_dtype dtype)
-{
-    enum { N = 100003, FEWER = 40009, VARIANTS = 15, ALL = 18 };
-    static const opt_method *const all[ALL] = {
-        &opt_gd,      &opt_momentum,      &opt_adam,      &opt_heavy_ball, &opt_nesterov, &opt_rmsprop,
-        &opt_adagrad, &opt_adamw,         &opt_amsgrad,   &opt_nadam,      &opt_radam,    &opt_lion,
-        &opt_rprop,   &opt_schedule_free, &opt_adam_bf16, &opt_rmsprop,    &opt_rmsprop,  &opt_rmsprop};
-    static const char *const names[] = {"rmsprop-momentum", "rmsprop-centred", "rmsprop-both"};
-    static const opt_rmsprop_opts variants[] = {{0, 0, 0.9, 0}, {0, 0, 0, 1}, {0, 0, 0.9, 1}};
-    const opt_optim_opts plain = {.lr = 0.01}, opts = {0.01, NULL, NULL, 2, 300, 0.01, 0.02, false};
-    opt_param p = {.name = "w", .value = make(ctx, dtype, N, 1), .grad = make(ctx, dtype, N, 1)};
-
-    for (int k = 0; k < ALL; k++) {
-        const void *hyper = k < VARIANTS ? NULL : &variants[k - VARIANTS];
-        const bool other = k >= METHODS;
-
-        p.value.dim[0] = p.grad.dim[0] = other ? FEWER : N;
-        note("steps-", k < VARIANTS ? all[k]->name : names[k - VARIANTS], dtype,
-             hash_steps(ctx, all[k], hyper, &opts, p, other) ^
-                 (other ? hash_steps(ctx, all[k], hyper, &plain, p, true) : 0));
-    }
-    opt_tensor_free(ctx, &p.value);
-    opt_tensor_free(ctx, &p.grad);
-}
-
 static void products(opt_ctx *ctx, opt_dtype dtype)
 {
     static const char *const names[] = {"nn", "nt", "tn"};
@@ -359,7 +312,8 @@ static void compute(opt_isa isa, int threads, const char *folder)
         half_way(ctx, dtype, folder, false);
         digits(ctx, dtype);
         wide(ctx, dtype);
-        steps(ctx, dtype);
+        steps_of_methods(ctx, dtype);
+        steps_of_muon(ctx, dtype);
         products(ctx, dtype);
         sums(ctx, dtype);
     }

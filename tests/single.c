@@ -4,18 +4,24 @@
 #include <math.h>
 #include <stdlib.h>
 
-single single_with(const opt_method *m, const void *hyper, opt_dtype dtype, int64_t n,
-                   const opt_optim_opts *opts)
+single single_shaped(const opt_method *m, const void *hyper, opt_dtype dtype, int ndim, const int64_t *dim,
+                     const opt_optim_opts *opts, int threads)
 {
     single p = {.count = malloc(sizeof *p.count), .param = {.name = "w"}};
 
     assert_non_null(p.count);
     count_init(p.count);
-    p.ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = p.count->allocator});
-    assert_ok(p.ctx, opt_tensor_new(p.ctx, dtype, 1, &n, &p.param.value));
-    assert_ok(p.ctx, opt_tensor_new(p.ctx, dtype, 1, &n, &p.param.grad));
+    p.ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = p.count->allocator, .threads = threads});
+    assert_ok(p.ctx, opt_tensor_new(p.ctx, dtype, ndim, dim, &p.param.value));
+    assert_ok(p.ctx, opt_tensor_new(p.ctx, dtype, ndim, dim, &p.param.grad));
     assert_ok(p.ctx, opt_optim_new(p.ctx, m, hyper, opts, (opt_params){&p.param, 1}, &p.optim));
     return p;
+}
+
+single single_with(const opt_method *m, const void *hyper, opt_dtype dtype, int64_t n,
+                   const opt_optim_opts *opts)
+{
+    return single_shaped(m, hyper, dtype, 1, &n, opts, 1);
 }
 
 single single_new(const opt_method *m, const void *hyper, opt_dtype dtype, int64_t n, double lr)

@@ -18,6 +18,11 @@ typedef struct single {
 single single_with(const opt_method *m, const void *hyper, opt_dtype dtype, int64_t n,
                    const opt_optim_opts *opts);
 single single_new(const opt_method *m, const void *hyper, opt_dtype dtype, int64_t n, double lr);
+
+/* Of any shape. */
+single single_shaped(const opt_method *m, const void *hyper, opt_dtype dtype, int ndim, const int64_t *dim,
+                     const opt_optim_opts *opts, int threads);
+
 void single_free(single *p);
 
 /* A step with what the gradient holds. */

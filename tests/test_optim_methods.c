@@ -18,6 +18,7 @@ typedef struct row {
     opt_dtype state; /* of its slots; 0: as the parameter's. In bf16 each element has a chance of its own */
 } row;
 
+/* Of one dimension, which is Adam's part of Muon; its own is in test_optim_muon.c. */
 static const row methods[] = {
     {&opt_gd, 0, 0.1, 200, 20000, 1e-3},
     {&opt_momentum, 1, 0.1, 300, 20000, 1e-3},
@@ -34,6 +35,7 @@ static const row methods[] = {
     {&opt_rprop, 2, 0.1, 200, 2000, 0.01},
     {&opt_schedule_free, 2, 0.5, 3000, 5000, 0.03},
     {&opt_adam_bf16, 2, 0.05, 500, 2000, 0.05, OPT_BF16},
+    {&opt_muon, 2, 1e-3, 20000, 5000, 0.01},
 };
 
 #define FOR_EACH_METHOD(r) for (const row *r = methods; r < methods + sizeof methods / sizeof *methods; r++)

@@ -67,6 +67,7 @@ typedef struct trajectory {
     const opt_method *method;
     const void *hyper;
     opt_optim_opts opts;
+    int64_t rows, cols;     /* 0: a vector */
     const char *predicting; /* the file of the weights that predict; NULL: the same */
 } trajectory;
 
@@ -77,6 +78,10 @@ static const opt_adagrad_opts late = {.lr_decay = 0.1, .initial_sum = 0.5};
 static const opt_nadam_opts soon = {.beta1 = 0.95, .momentum_decay = 0.5};
 static const opt_lion_opts long_lion = {0.95, 0.98};
 static const opt_schedule_free_opts slow = {0.95, 0.99, 1e-6, 50.5};
+static const opt_muon_opts rms = {.match_rms = 1}, other = {0.9, OPT_ZERO, .match_rms = 1},
+                           plain = {.nesterov = OPT_ZERO, .steps = 3.9},
+                           thorough = {.momentum = 0.5, .steps = 9, .eps = 20},
+                           muons_adam = {.beta1 = 0.8, .beta2 = 0.99, .adam_eps = 1e-6};
 static const opt_rprop_opts bold = {0.4, 1.5, 1e-3, 0.1};
 
 static const trajectory trajectories[] = {
@@ -101,13 +106,26 @@ static const trajectory trajectories[] = {
     {"radam_lr0.01_b0.8_0.9_eps1e-6", &opt_radam, &tuned_radam, {.lr = 0.01}},
     {"lion_lr0.0001", &opt_lion, NULL, {.lr = 1e-4}},
     {"lion_lr0.001_b0.95_0.98_wd0.1", &opt_lion, &long_lion, {.lr = 1e-3, .weight_decay = 0.1}},
+    {"muon_8x5_lr0.02", &opt_muon, NULL, {.lr = 0.02}, 8, 5},
+    {"muon_5x8_lr0.02", &opt_muon, NULL, {.lr = 0.02}, 5, 8},
+    {"muon_6x6_lr0.02", &opt_muon, NULL, {.lr = 0.02}, 6, 6},
+    {"muon_1x17_lr0.02", &opt_muon, NULL, {.lr = 0.02}, 1, 17},
+    {"muon_17x1_lr0.02", &opt_muon, NULL, {.lr = 0.02}, 17, 1},
+    {"muon_8x5_lr0.001_rms", &opt_muon, &rms, {.lr = 1e-3}, 8, 5},
+    {"muon_5x8_lr0.001_rms_mu0.9_plain_wd0", &opt_muon, &other, {1e-3, .weight_decay = OPT_ZERO}, 5, 8},
+    {"muon_6x6_lr0.02_plain_steps3", &opt_muon, &plain, {.lr = 0.02}, 6, 6},
+    {"muon_8x5_lr0.02_mu0.5_steps9_eps20", &opt_muon, &thorough, {.lr = 0.02}, 8, 5},
+    {"adamw_lr0.001_wd0.01", &opt_muon, NULL, {.lr = 1e-3, .weight_decay = 0.01}},
+    {"adam_lr0.01_b0.8_0.99_eps1e-6", &opt_muon, &muons_adam, {.lr = 0.01, .weight_decay = OPT_ZERO}},
     {"rprop_lr0.01", &opt_rprop, NULL, {.lr = 0.01}},
     {"rprop_lr0.02_etas0.4_1.5_steps1e-3_0.1", &opt_rprop, &bold, {.lr = 0.02}},
-    {"schedule_free_lr0.0025", &opt_schedule_free, NULL, {.lr = 0.0025}, "schedule_free_lr0.0025_x"},
+    {"schedule_free_lr0.0025", &opt_schedule_free, NULL, {.lr = 0.0025}, 0, 0, "schedule_free_lr0.0025_x"},
     {"schedule_free_lr0.01_b0.95_0.99_warmup50.5_wd0.1",
      &opt_schedule_free,
      &slow,
      {.lr = 0.01, .weight_decay = 0.1},
+     0,
+     0,
      "schedule_free_lr0.01_b0.95_0.99_warmup50.5_wd0.1_x"},
 };
 
@@ -124,21 +142,28 @@ static void check_row(opt_ctx *ctx, opt_optim *o, const opt_param *p, const opt_
         assert_ok(ctx, opt_optim_predicting(o, false));
 }
 
-/* The parameters after 1, 2, 10, 100 and 500 steps along a fixed sequence of gradients. */
+/* The parameters after 1, 2, 10, 100 and 500 steps along a fixed sequence of gradients; matrices, which take
+ * more of its numbers at a time, after 200 at the end. */
 static void check_trajectory(opt_ctx *ctx, const trajectory *c)
 {
-    static const int64_t saved[] = {1, 2, 10, 100, 500};
+    const int64_t last = c->rows > 0 ? 200 : 500, saved[] = {1, 2, 10, 100, last};
     opt_tensor grads = golden(ctx, "torch/grads.npy"), want = golden(ctx, "torch/%s.npy", c->file);
     opt_tensor best = golden(ctx, "torch/%s.npy", c->predicting ? c->predicting : c->file);
-    opt_param p = {.name = "p", .value = golden(ctx, "torch/p0.npy")};
-    const int64_t n = opt_tensor_len(&p.value);
+    opt_tensor p0 = golden(ctx, "torch/p0.npy");
+    opt_param p = {.name = "p"};
+    const int64_t dim[] = {c->rows > 0 ? c->rows : opt_tensor_len(&p0), c->cols};
+    const int ndim = c->rows > 0 ? 2 : 1;
     opt_optim *o;
     int next = 0;
 
-    assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 1, &n, &p.grad));
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, ndim, dim, &p.value));
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, ndim, dim, &p.grad));
+    const int64_t n = opt_tensor_len(&p.value);
+    for (int64_t i = 0; i < n; i++)
+        opt_set(&p.value, i, opt_get(&p0, i % opt_tensor_len(&p0)));
     assert_ok(ctx, opt_optim_new(ctx, c->method, c->hyper, &c->opts, (opt_params){&p, 1}, &o));
-    for (int64_t t = 1; t <= grads.dim[0]; t++) {
-        memcpy(p.grad.data, opt_tensor_rows(&grads, t - 1, 1).data, (size_t)n * sizeof(double));
+    for (int64_t t = 1; t <= last; t++) {
+        memcpy(p.grad.data, (const double *)grads.data + (t - 1) * n, (size_t)n * sizeof(double));
         assert_ok(ctx, opt_optim_step(o));
         if (next < 5 && t == saved[next]) {
             check_row(ctx, o, &p, &want, false, next);
@@ -151,6 +176,7 @@ static void check_trajectory(opt_ctx *ctx, const trajectory *c)
     opt_tensor_free(ctx, &grads);
     opt_tensor_free(ctx, &want);
     opt_tensor_free(ctx, &best);
+    opt_tensor_free(ctx, &p0);
     opt_tensor_free(ctx, &p.value);
     opt_tensor_free(ctx, &p.grad);
 }

@@ -37,7 +37,8 @@ typedef struct opt_optim_opts {
     double clip_value;        /* >= 0; 0: off */
     double clip_norm;         /* likewise */
     double l2;                /* likewise */
-    double weight_decay;      /* likewise; 0: the method's own, off but for opt_adamw; OPT_ZERO: off */
+    double weight_decay;      /* likewise; 0: the method's own, off but for opt_adamw and
+                                 opt_muon; OPT_ZERO: off */
     bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
     double average;           /* in [0, 1); 0: off. See opt_optim_predicting */
 } opt_optim_opts;
@@ -186,6 +187,39 @@ typedef struct opt_lion_opts {
     double beta1; /* in [0, 1); 0 means 0.9 */
     double beta2; /* decay of m, in [0, 1); 0 means 0.99 */
 } opt_lion_opts;
+
+/* Muon: Jordan et al. 2024 (kellerjordan.github.io/posts/muon), by the conventions of PyTorch 2.9, for the
+ * matrices of hidden layers; slot "m", zero at first:
+ *
+ *     m <- mu m + (1 - mu) g        u = (1 - mu) g + mu m, or without nesterov m
+ *     X = u / max(|u|, eps)         X <- (a + b A + c A^2) X with A = X X^T, `steps` times
+ *     w <- w - lr f X               f = sqrt(max(1, rows / cols)); with match_rms 0.2 sqrt(max(rows, cols))
+ *
+ * where |u| is the Euclidean norm, (a, b, c) = (3.4445, -4.7750, 2.0315), and of a u with more rows than
+ * columns the transpose is meant. That iteration of Newton-Schulz takes every singular value of u above a
+ * 600th of |u| to about 1 (0.68 to 1.21), so X is near the orthogonal factor of u, and a step has the same
+ * length whatever the gradient's. PyTorch iterates in bf16, here it is done in w's dtype. match_rms (Liu et
+ * al. 2025, arXiv:2502.16982) makes steps as long as Adam's: lr and weight_decay are then Adam's, too.
+ * Otherwise lr is about 0.02.
+ *
+ * Parameters of other than two dimensions, as biases are, go to Adam with a slot "v" as well, at the same lr
+ * times their lr_factor: without match_rms one of about 0.05. Embeddings and the last layer are said to do
+ * better by Adam; it gets those of which value and grad are given as views of one dimension. weight_decay is
+ * 0.1 unless opt_optim_opts has another, and Adam's parameters have it, too, unless they are no_decay.
+ *
+ * A step of a matrix with sides r <= c costs 2 r^2 (2 c + r) operations an iteration, by opt_matmul, and so
+ * by all threads. The optimizer has 2 r (r + c) numbers of scratch for the one that needs the most. */
+extern const opt_method opt_muon;
+typedef struct opt_muon_opts {
+    double momentum;  /* mu, in [0, 1); 0 means 0.95 */
+    double nesterov;  /* 1, as 0 means; OPT_ZERO: off */
+    double steps;     /* iterations, in [1, 100), rounded down; 0 means 5 */
+    double eps;       /* >= 1e-30; 0 means 1e-7 */
+    double match_rms; /* 1: on */
+    double beta1;     /* Adam's, in [0, 1); 0 means 0.9 */
+    double beta2;     /* likewise; 0 means 0.999 */
+    double adam_eps;  /* > 0; 0 means 1e-8 */
+} opt_muon_opts;
 
 /* Rprop: Riedmiller & Braun 1993 (ICNN), as PyTorch has it, for gradients of all examples: the noise of
  * mini-batches turns signs. Slot "prev", zero at first, and "step", which is lr in the first step; a later

@@ -102,7 +102,7 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
 
 #define TABLE(type)                                                                                          \
     {                                                                                                        \
-        .isa = QUOTE(OPT__ISA), .effective = effective_##type, .shrink = shrink_##type,                      \
+        .isa = QUOTE(OPT__ISA), .effective = effective_##type, .scale = scale_##type,                        \
         .average = average_##type,                                                                           \
         .step = {[OPT__GD] = gd_##type,                                                                      \
                  [OPT__MOMENTUM] = momentum_##type,                                                          \
@@ -118,6 +118,7 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
                  [OPT__ADAGRAD] = adagrad_##type,                                                            \
                  [OPT__LION] = lion_##type,                                                                  \
                  [OPT__SCHEDULE_FREE] = schedule_free_##type,                                                \
+                 [OPT__MUON] = muon_##type,                                                                  \
                  [OPT__RPROP] = rprop_##type},                                                               \
         .adam_bf16 = adam_bf16_##type, .add_squares = add_squares_##type, .sum_lanes = sum_lanes,            \
         .matmul = matmul_##type, .matmul_add = matmul_add_##type, .accumulate = accumulate_##type,           \

@@ -39,6 +39,7 @@ typedef enum opt__step {
     OPT__ADAGRAD,                  /* sum; lr, eps, what is added to sum before it is used */
     OPT__LION,                     /* m; lr, beta1, rest1, beta2, rest2 */
     OPT__SCHEDULE_FREE, /* z, v; rate, beta2, rest2, root_scale, eps, decay, c, what y takes of z's step */
+    OPT__MUON,          /* m; mu, rest, how much of g and of m w becomes the sum of */
     OPT__RPROP, /* prev, step; eta_minus, eta_plus, step_min, step_max, what is added to step before it is
                    used */
     OPT__STEPS
@@ -59,10 +60,10 @@ typedef enum opt__finish {
 typedef struct opt__kernels {
     const char *isa; /* "baseline", "avx2", "avx512", "neon" */
 
-    /* steps.inc: the two halves of an adjustment, out <- the gradient and w <- w * (1 - decay); and the
-     * updates, for c[OPT__CONSTANTS], which take an adjustment, or NULL, into the same pass. */
+    /* steps.inc: the two halves of an adjustment, out <- the gradient and w <- w * factor; and the updates,
+     * for c[OPT__CONSTANTS], which take an adjustment, or NULL, into the same pass. */
     void (*effective)(int64_t n, const void *w, const void *g, void *out, const opt__adjust *adjust);
-    void (*shrink)(int64_t n, void *w, double decay);
+    void (*scale)(int64_t n, void *w, double factor);
 
     /* average <- decay average + (1 - decay) w; with decay 0, w. */
     void (*average)(int64_t n, void *average, const void *w, double decay);

@@ -98,7 +98,7 @@ static void adjust_chunk(const opt_optim *o, const opt__adjust *a, int64_t n, in
         u->g.data = effective;
     }
     if (a->decay > 0)
-        k->shrink(n, u->w.data, a->decay);
+        k->scale(n, u->w.data, 1 - a->decay);
 }
 
 void opt__average(const opt_optim *o, const opt__run *r, int64_t start, int64_t n)

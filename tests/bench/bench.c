@@ -6,7 +6,7 @@
  *   moons    the course's job beside plain C
  *   wide     an epoch of 784-128-64-10, beside plain C on OpenBLAS, and two threads beside one
  *   steps    optimizer steps beside the stream of their own shape
- *   methods  the same for each method, over 50 million parameters
+ *   methods  the same for each method, over 50 million parameters; Muon beside its products
  *   matmul   products, beside OpenBLAS's
  *   shape    a step's cost against parameters, batch, width and depth
  *   memory   heap and resident memory

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Optimizer steps: beside the stream of their own shape, with threads, and with clipping and decay.
+ * Optimizer steps: beside the stream of their own shape, with threads, and with clipping and decay; Muon's
+ * beside the products that it is made of.
  */
 #include <math.h>
 #include <stdio.h>
@@ -200,6 +201,58 @@ static void beside_plain(int64_t n)
     opt_ctx_free(own);
 }
 
+/* The products of Muon's five iterations for a matrix with sides of n, and nothing else. */
+static double time_products(opt_ctx *ctx, const opt_tensor *x, opt_tensor *gram, opt_tensor *poly,
+                            opt_tensor *next)
+{
+    const double start = now();
+
+    for (int i = 0; i < 5; i++) {
+        check(ctx, opt_matmul(ctx, false, x, true, x, 0, gram));
+        check(ctx, opt_matmul(ctx, false, gram, false, gram, 0, poly));
+        check(ctx, opt_matmul(ctx, false, poly, false, x, 0, next));
+    }
+    return now() - start;
+}
+
+/* Muon on a matrix with sides of n, with one thread and with more, in turn with its bare products. */
+static void beside_products(int64_t n)
+{
+    enum { MANY = 2 };
+    const double flop = 5 * 6.0 * (double)n * (double)n * (double)n;
+    timing ours[MANY] = {0}, limit[MANY] = {0};
+    opt_ctx *own = opt_ctx_new(NULL),
+            *ctx[MANY] = {context(OPT_ISA_BEST, 1), context(OPT_ISA_BEST, opts.threads)};
+    opt_param p = {.name = "w", .value = make(own, OPT_F32, n, n), .grad = make(own, OPT_F32, n, n)};
+    opt_tensor room[3];
+    opt_optim *o[MANY];
+    char what[64];
+
+    fill(&p.grad, 1e-3);
+    for (int i = 0; i < 3; i++)
+        room[i] = make(own, OPT_F32, n, n);
+    for (int k = 0; k < MANY; k++)
+        check(ctx[k], opt_optim_new(ctx[k], &opt_muon, NULL, &(opt_optim_opts){.lr = 0.02, .unchecked = true},
+                                    (opt_params){&p, 1}, &o[k]));
+    for (int turn = 0; turn < turns(); turn++)
+        for (int k = 0; k < MANY; k++) {
+            add(&ours[k], time_steps(ctx[k], o[k], 1));
+            add(&limit[k], time_products(ctx[k], &p.grad, &room[0], &room[1], &room[2]));
+        }
+    for (int k = 0; k < MANY; k++) {
+        snprintf(what, sizeof what, "muon f32 %lldx%lld, %d threads: %.0f GFLOP/s", (long long)n,
+                 (long long)n, k == 0 ? 1 : opts.threads, 1e-9 * flop / median(&ours[k]));
+        row(what, &ours[k], 1e3, "ms", median(&limit[k]) / median(&ours[k]), "of its products");
+        opt_optim_free(o[k]);
+        opt_ctx_free(ctx[k]);
+    }
+    for (int i = 0; i < 3; i++)
+        opt_tensor_free(own, &room[i]);
+    opt_tensor_free(own, &p.value);
+    opt_tensor_free(own, &p.grad);
+    opt_ctx_free(own);
+}
+
 void bench_steps(void)
 {
     const int64_t sizes[] = {1000, 16000, 256000, 4000000, 50000000};
@@ -216,7 +269,9 @@ void bench_steps(void)
 
 void bench_methods(void)
 {
-    section("methods", "one step of each method, beside the stream of its own shape");
+    section("methods",
+            "one step of each method, beside the stream of its own shape; Muon beside its products");
     for (int k = 0; k < METHODS; k++)
         beside_stream(k, OPT_F32, opts.quick ? 1000 : 50000000);
+    beside_products(opts.quick ? 64 : 2048);
 }

@@ -14,6 +14,7 @@
 #include "images_data.h"
 #include "images_figures.h"
 #include "interrupt.h"
+#include "methods.h"
 #include "opt.h"
 #include "output.h"
 #include "progress.h"
@@ -21,7 +22,7 @@
 enum { BAD_USAGE = 2, MAX_EPOCHS = 1000000, MAX_CLASSES = 256 /* labels are bytes */ };
 
 typedef struct settings {
-    const char *data, *layers, *dtype, *out, *checkpoint, *log, *predict, *labels;
+    const char *data, *layers, *dtype, *out, *checkpoint, *log, *predict, *labels, *optimizer;
     int64_t epochs, batch, patience;
     double lr, weight_decay, validation;
     uint32_t seed;
@@ -69,7 +70,10 @@ static void check_settings(settings *s)
 
 static settings parse_settings(int argc, char **argv)
 {
+    char methods[1024];
+    methods_list(methods, sizeof methods);
     settings s = {.data = "/usr/share/datasets/fashion-mnist",
+                  .optimizer = "adam",
                   .layers = "784,128,64,10",
                   .dtype = "f32",
                   .epochs = 15,
@@ -86,6 +90,7 @@ static settings parse_settings(int argc, char **argv)
         {"epochs", "N", "visits to every example; over all of them the learning rate falls to 0", CLI_INT,
          &s.epochs},
         {"batch", "N", "examples a step", CLI_INT, &s.batch},
+        {"optimizer", "NAME", methods, CLI_TEXT, &s.optimizer},
         {"lr", "RATE", "learning rate at the start", CLI_REAL, &s.lr},
         {"weight-decay", "RATE", "times the learning rate: by what weights shrink at each step", CLI_REAL,
          &s.weight_decay},
@@ -106,6 +111,8 @@ static settings parse_settings(int argc, char **argv)
         {0}};
     cli_parse(argc, argv, "Trains a network on images, keeps the best weights, and tests them.", options);
     check_settings(&s);
+    if (methods_find(s.optimizer) < 0)
+        cli_fail(BAD_USAGE, "--optimizer: '%s' is not one of %s", s.optimizer, methods);
     return s;
 }
 
@@ -184,7 +191,7 @@ static opt_status on_epoch(const opt_progress *p, void *ud)
     return interrupt_stop(p, NULL);
 }
 
-/* AdamW; biases do not shrink. */
+/* Biases do not shrink. */
 static opt_optim *new_optim(opt_ctx *ctx, const settings *s, opt_mlp *net, const opt_cosine_arg *fall)
 {
     const opt_optim_opts opts = {
@@ -193,7 +200,7 @@ static opt_optim *new_optim(opt_ctx *ctx, const settings *s, opt_mlp *net, const
     opt_optim *optim;
     for (int i = 1; i < params.n; i += 2) /* W1, b1, W2, b2, ... */
         params.at[i].no_decay = true;
-    cli_check(ctx, opt_optim_new(ctx, &opt_adam, NULL, &opts, params, &optim));
+    cli_check(ctx, opt_optim_new(ctx, methods_at(methods_find(s->optimizer)), NULL, &opts, params, &optim));
     return optim;
 }
 

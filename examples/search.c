@@ -15,6 +15,7 @@
 #include "cli.h"
 #include "images_data.h"
 #include "interrupt.h"
+#include "methods.h"
 #include "opt.h"
 #include "output.h"
 #include "search_figure.h"
@@ -80,7 +81,7 @@ static void set_network(settings *s)
 static settings parse_settings(int argc, char **argv)
 {
     char methods[1024];
-    search_list_methods(methods, sizeof methods);
+    methods_list(methods, sizeof methods);
     settings s = {.optimizer = "adam",
                   .results = "search.csv",
                   .trials = 50,
@@ -124,8 +125,9 @@ static settings parse_settings(int argc, char **argv)
         options);
     check_settings(&s);
     set_network(&s);
-    if (!search_set_method(what, s.optimizer))
+    if (methods_find(s.optimizer) < 0)
         cli_fail(BAD_USAGE, "--optimizer: '%s' is not one of %s", s.optimizer, methods);
+    search_set_method(what, methods_find(s.optimizer));
     return s;
 }
 

@@ -7,24 +7,9 @@
 #include <string.h>
 
 #include "cli.h"
+#include "methods.h"
 
 /* ---- Methods ------------------------------------------------------------------------------------------- */
-
-/* New ones go to the end: results files know a method by its place here. */
-static const opt_method *const methods[] = {
-    &opt_gd,       &opt_momentum,      &opt_adam,      &opt_heavy_ball,
-    &opt_nesterov, &opt_adagrad,       &opt_rmsprop,   &opt_adamw,
-    &opt_amsgrad,  &opt_nadam,         &opt_radam,     &opt_lion,
-    &opt_rprop,    &opt_schedule_free, &opt_adam_bf16, NULL};
-
-void search_list_methods(char *text, size_t size)
-{
-    text[0] = '\0';
-    for (int i = 0; methods[i]; i++) {
-        const size_t used = strlen(text);
-        snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", methods[i]->name);
-    }
-}
 
 /* An average of gradients is over 2 to 100 steps, also where it is off by default; one of squares, and all
  * else with a default of 0.99 or more, over 10 to 10000. */
@@ -40,23 +25,17 @@ static search_decay decay_of(const opt_hyper *h, int place)
     return d;
 }
 
-bool search_set_method(search *s, const char *name)
+void search_set_method(search *s, int number)
 {
-    int i = 0;
-    while (methods[i] && strcmp(methods[i]->name, name) != 0)
-        i++;
-    const opt_method *m = methods[i];
-    if (!m)
-        return false;
+    const opt_method *m = methods_at(number);
     if (m->nhyper > SEARCH_MAX_HYPER)
-        cli_fail(EXIT_FAILURE, "%s has more than %d hyper-parameters", name, SEARCH_MAX_HYPER);
+        cli_fail(EXIT_FAILURE, "%s has more than %d hyper-parameters", m->name, SEARCH_MAX_HYPER);
     s->method = m;
-    s->number = i;
-    s->full_batch = m == &opt_rprop; /* signs turn with the noise of mini-batches */
+    s->number = number;
+    s->full_batch = methods_full_batch(m);
     for (int j = 0; j < m->nhyper; j++)
         if (m->hyper[j].min == 0 && m->hyper[j].max == 1)
             s->decay[s->ndecays++] = decay_of(&m->hyper[j], j);
-    return true;
 }
 
 /* ---- Drawing ------------------------------------------------------------------------------------------- */

@@ -45,11 +45,8 @@ typedef struct trial {
     bool done;
 } trial;
 
-/* The names of all methods, with commas between them, into text[size]. */
-void search_list_methods(char *text, size_t size);
-
-/* Sets all that is of the method; false: there is none of that name. */
-bool search_set_method(search *s, const char *name);
+/* Sets all that is of a method; number as in methods.h. */
+void search_set_method(search *s, int number);
 
 /* Trial `number` before it has begun: a function of seed, number, range and method alone. */
 trial search_draw(const search *s, int64_t number);

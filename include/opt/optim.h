@@ -230,9 +230,10 @@ typedef opt_status (*opt_loss_fn)(void *ud, double *loss);
  *         report(loss);
  *
  * OPT_STOP: no lower loss was found, be it that this is a minimum as far as rounding can tell, or that the
- * gradients are not the loss's; the weights are as they were. OPT_ENONFINITE when the loss before the step,
- * or a gradient, is not finite; f's errors are passed on. After an error *loss is untouched, and so are the
- * weights and slots of a method that searches; *loss is to be NaN again before the next call. */
+ * gradients are not the loss's; the weights are as they were, and *loss and the gradients are theirs.
+ * OPT_ENONFINITE when the loss before the step, or a gradient, is not finite; f's errors, and OPT_STOP if it
+ * returns that, are passed on. After an error *loss is untouched, and so are the weights of a method that
+ * searches and all that its next step depends on; *loss is to be NaN again before the next call. */
 opt_status opt_optim_search(opt_optim *o, opt_loss_fn f, void *ud, double *loss);
 
 /* Steps done. */
@@ -380,6 +381,7 @@ typedef struct opt_search {
                           values' elements */
     opt_tensor *slot;  /* [params.n * OPT_MAX_SLOTS], the state of each, in the method's order */
     double *loss;      /* of the values as they stand, l2 included; finite at first, as the gradients are */
+    opt_ctx *ctx;
 
     /* Computes *loss and the gradients anew for the values as they stand. They may come out infinite or NaN,
      * *loss always if a gradient is. An error is to be passed on, with the values as they were at first. */

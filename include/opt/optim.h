@@ -195,6 +195,38 @@ typedef struct opt_rprop_opts {
     double step_max;  /* > 0; 0 means 50 */
 } opt_rprop_opts;
 
+/* L-BFGS: Nocedal 1980 (Math. Comp. 35), Liu & Nocedal 1989 (Math. Prog. 45), for small problems and all
+ * examples at once: it takes the loss's curvature from how gradients change, and the noise of mini-batches
+ * would drown that. Called by opt_optim_search, or by opt_train with batches of all examples; a step is
+ *
+ *     d = -H g        w <- w + a d
+ *
+ * where H, an estimate of the inverse Hessian, is what the last steps' pairs s = the change of w and y = that
+ * of g make of gamma I, gamma = s.y / y.y of the last (Nocedal & Wright 2006, Algorithm 7.4). a is looked for
+ * by interpolation until the strong Wolfe conditions hold (Algorithms 3.5 and 3.6):
+ *
+ *     f(w + a d) <= f(w) + c1 a g.d        |g(w + a d).d| <= c2 |g.d|
+ *
+ * and where max_evals are not enough, it is the lowest that the first held for, which takes one evaluation
+ * more. lr, 1 as a rule, is the first a that is tried; where there is no pair yet, it is lr / |g| at most. A
+ * loss or gradient that is not finite there counts as too far. Where nothing lower is found along d, the
+ * pairs are forgotten for a search along -g. With an lr of 0 the weights stay, and the step makes no pair.
+ *
+ * Slots "s" and "y", [history + 1, the parameter's elements] of each parameter, the rows taken in turn, and
+ * "d": 2 history + 3 numbers a parameter. Where s.y is not above 2^-52 y.y, there is no pair.
+ *
+ * Defaults as PyTorch has them, but for history, which is 100 there: 3 to 20 are what Nocedal & Wright found
+ * to do well, and more take their time and memory in every step. Of history and max_evals the whole part
+ * counts. Clipping, weight_decay and lr_factor are refused: no line search could heed them. l2 is part of the
+ * loss. */
+extern const opt_method opt_lbfgs;
+typedef struct opt_lbfgs_opts {
+    double history;   /* pairs kept, in [1, 101); 0 means 10 */
+    double max_evals; /* evaluations in a search, in [1, 1e6); 0 means 25 */
+    double c1;        /* in (0, 0.5); 0 means 1e-4 */
+    double c2;        /* in (0, 1), above c1; 0 means 0.9 */
+} opt_lbfgs_opts;
+
 /* Makes an optimizer for params. hyper points to the method's options (opt_adam_opts and so on), or is NULL
  * for the defaults. The list is copied; the tensors and names must outlive *out. Parameters may mix dtypes.
  * OPT_EINVAL for an option out of range, a parameter without data or name, two of one name, or a method that

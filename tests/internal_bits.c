@@ -279,74 +279,8 @@ static void steps(opt_ctx *ctx, opt_dtype dtype)
     opt_tensor_free(ctx, &p.grad);
 }
 
-static void products(opt_ctx *ctx, opt_dtype dtype)
-{
-    static const char *const names[] = {"nn", "nt", "tn"};
-    opt_rng r;
-
-    for (int form = 0; form < 3; form++) {
-        const bool ta = form == 2, tb = form == 1;
-        uint64_t hash = empty;
-
-        opt_rng_seed(&r, 5);
-        for (int shape = 0; shape < 300; shape++) {
-            const int64_t most = shape % 50 == 0 ? 300 : 40;
-            const int64_t m = 1 + (int64_t)(opt_rng_uniform(&r) * (double)most);
-            const int64_t n = 1 + (int64_t)(opt_rng_uniform(&r) * (double)most);
-            const int64_t k = 1 + (int64_t)(opt_rng_uniform(&r) * (double)most);
-            opt_tensor a = make(ctx, dtype, ta ? k : m, ta ? m : k),
-                       b = make(ctx, dtype, tb ? n : k, tb ? k : n);
-            opt_tensor c = make(ctx, dtype, m, n);
-
-            draw(&r, &a, 1);
-            draw(&r, &b, 1);
-            draw(&r, &c, 1);
-            check(ctx, opt_matmul(ctx, ta, &a, tb, &b, shape % 3 * 0.5, &c));
-            hash = hash_tensor(hash, &c);
-            opt_tensor_free(ctx, &a);
-            opt_tensor_free(ctx, &b);
-            opt_tensor_free(ctx, &c);
-        }
-        note("matmul-", names[form], dtype, hash);
-    }
-}
-
-/* The gradient norm is the library's sum of squares. */
-static void sums(opt_ctx *ctx, opt_dtype dtype)
-{
-    uint64_t hash = empty;
-    opt_rng r;
-
-    opt_rng_seed(&r, 9);
-    for (int64_t n = 1; n < 20000; n = n * 5 / 4 + 1) {
-        opt_param p = {.name = "w", .value = make(ctx, dtype, n, 1), .grad = make(ctx, dtype, n, 1)};
-        double norm;
-
-        draw(&r, &p.grad, 1);
-        norm = opt_grad_norm(ctx, (opt_params){&p, 1});
-        hash = hash_tensor(hash, &(opt_tensor){.data = &norm, .dtype = OPT_F64});
-        opt_tensor_free(ctx, &p.value);
-        opt_tensor_free(ctx, &p.grad);
-    }
-    note("sums", "", dtype, hash);
-}
-
-static void functions(void)
-{
-    static double (*const f[])(double) = {opt__exp,     opt__log, opt__log1p, opt__tanh,
-                                          opt__sigmoid, opt__sin, opt__cos};
-    static const char *const names[] = {"exp", "log", "log1p", "tanh", "sigmoid", "sin", "cos"};
-
-    for (int k = 0; k < 7; k++) {
-        uint64_t hash = empty;
-
-        for (int i = -200000; i <= 200000; i++) {
-            const double y = f[k](i * 0.00390625 + i * 1e-7);
-            hash = hash_tensor(hash, &(opt_tensor){.data = &(double){y}, .dtype = OPT_F64});
-        }
-        note(names[k], "", OPT_F64, hash);
-    }
-}
+#include "internal_bits_kernels.inc"
+#include "internal_bits_search.inc"
 
 static void compute(opt_isa isa, int threads, const char *folder)
 {
@@ -362,6 +296,8 @@ static void compute(opt_isa isa, int threads, const char *folder)
         steps(ctx, dtype);
         products(ctx, dtype);
         sums(ctx, dtype);
+        search_wide(ctx, dtype);
+        search_moons(ctx, dtype);
     }
     opt_ctx_free(ctx);
 }

@@ -334,6 +334,13 @@ static void a_rate_of_zero_keeps_the_weights(void **state)
     assert_memory_equal(x, rosenbrock_start, sizeof x);
     assert_int_equal(o.calls, 1);
     opt_optim_set_lr(o.optim, 1);
+    for (int i = 3; i < 15; i++)
+        assert_ok(o.ctx, objective_search(&o));
+    opt_optim_set_lr(o.optim, 0);
+    assert_ok(o.ctx, objective_search(&o));
+    for (int i = 0; i < 2; i++) /* the oldest pair has made way for none: step 16's row */
+        assert_true(opt_get(opt_optim_slot(o.optim, 0, i ? "y" : "s"), 2 * (15 % 11)) == 0);
+    opt_optim_set_lr(o.optim, 1);
     objective_descend(&o, 1e-16);
     assert_in_range(o.calls, 30, 60);
     objective_free(&o);

@@ -99,6 +99,33 @@ static void what_is_not_finite_is_too_far(void **state)
     }
 }
 
+/* Half a square, and behind its bottom a lower ground whose slope overflows, both ways. */
+static double abyss(int n, const double *x, double *g)
+{
+    double f = 0;
+
+    for (int i = 0; i < n; i++) {
+        f += x[0] < -1 ? -10 : x[i] * x[i] / 2;
+        g[i] = x[0] < -1 ? 1e305 * (i ? -1 : 1) : x[i];
+    }
+    return f;
+}
+
+static void nor_may_the_slope_overflow(void **state)
+{
+    objective o;
+
+    (void)state;
+    objective_new(&o, abyss, two, (const double[]){1e5, 1e5});
+    objective_optimize(&o, &opt_lbfgs, NULL, &(opt_optim_opts){.lr = 2e5});
+    assert_ok(o.ctx, objective_search(&o));
+    opt_optim_set_lr(o.optim, 1);
+    objective_settle(&o);
+    assert_in_range(o.calls, 3, 60);
+    assert_true(o.loss == 0);
+    objective_free(&o);
+}
+
 static double upside_down(int n, const double *x, double *g)
 {
     const double f = rosenbrock(n, x, g);
@@ -159,6 +186,7 @@ static void a_direction_that_leads_nowhere_is_left(void **state)
     for (int i = 0; i < 2; i++) {
         opt_tensor *s, *y;
         double before;
+        int calls;
         objective o;
 
         objective_new(&o, rosenbrock, two, rosenbrock_start);
@@ -170,8 +198,11 @@ static void a_direction_that_leads_nowhere_is_left(void **state)
         y = opt_optim_slot(o.optim, 0, "y");
         opt_tensor_fill(s, i ? 1e-200 : 1e200);
         opt_tensor_fill(y, i ? -1e-140 : 1e200);
+        calls = o.calls;
         assert_ok(o.ctx, objective_search(&o));
         assert_true(o.loss < before);
+        /* one search in vain, or none: that direction is not finite */
+        assert_in_range(o.calls - calls, i ? 20 : 1, i ? 40 : 12);
         for (int64_t k = 0, pairs = 0; k < 11; k++) { /* all are forgotten but the new one */
             pairs += opt_get(y, 2 * k) != 0;
             assert_true(pairs <= 1);
@@ -357,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_that_is_not_finite_is_refused),
         cmocka_unit_test(what_is_not_finite_is_too_far),
+        cmocka_unit_test(nor_may_the_slope_overflow),
         cmocka_unit_test(where_nothing_is_lower_it_stops),
         cmocka_unit_test(a_direction_that_leads_nowhere_is_left),
         cmocka_unit_test(an_evaluation_may_fail),

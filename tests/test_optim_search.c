@@ -188,8 +188,9 @@ static void a_sum_over_ranks_may_fail(void **state)
             objective_new_with(&o, half_of_it, three, start,
                                (opt_ctx_opts){.comm = {.size = 2, .sum = doubled, .ud = &fails}});
             objective_optimize(&o, methods[i], NULL, NULL);
-            for (opt_status s = OPT_OK; fails >= 0;) {
+            while (fails >= 0) { /* doubled counts them down */
                 double before[4];
+                opt_status s;
 
                 objective_values(&o, before);
                 s = objective_search(&o);

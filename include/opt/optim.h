@@ -207,10 +207,11 @@ typedef struct opt_rprop_opts {
  *
  *     f(w + a d) <= f(w) + c1 a g.d        |g(w + a d).d| <= c2 |g.d|
  *
- * and where max_evals are not enough, it is the lowest that the first held for, which takes one evaluation
- * more. lr, 1 as a rule, is the first a that is tried; where there is no pair yet, it is lr / |g| at most. A
- * loss or gradient that is not finite there counts as too far. Where nothing lower is found along d, the
- * pairs are forgotten for a search along -g. With an lr of 0 the weights stay, and the step makes no pair.
+ * and where max_evals are not enough, or rounding hides what is left, it is the lowest that the first held
+ * for, which may take one evaluation more. lr, 1 as a rule, is the first a that is tried; where there is no
+ * pair yet, it is lr / |g| at most. A loss or gradient that is not finite there counts as too far. Where
+ * nothing lower is found along d, the pairs are forgotten for a search along -g. With an lr of 0 the weights
+ * stay, and the step makes no pair.
  *
  * Slots "s" and "y", [history + 1, the parameter's elements] of each parameter, the rows taken in turn, and
  * "d": 2 history + 3 numbers a parameter. Where s.y is not above 2^-52 y.y, there is no pair.

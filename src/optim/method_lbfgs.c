@@ -167,7 +167,7 @@ static vector pair(const step *t, kind which, int64_t before)
  * none. */
 static bool find_direction(const step *t)
 {
-    const int64_t done = t->search->t - 1, pairs = done < t->rows - 1 ? done : t->rows - 1;
+    const int64_t pairs = t->rows - 1;
     double alpha[OPT__HISTORY + 1], square = 0;
 
     copy(t, d, pair(t, Y, 0));
@@ -276,7 +276,7 @@ static opt_status search_along(step *t, double first, bool *lower)
     double a = first, width = HUGE_VAL;
     opt_status s = OPT_OK;
 
-    for (int64_t i = 0; i < evaluations && a != lo.a && a != hi.a; i++) {
+    for (int64_t i = 0; i < evaluations; i++) {
         const double was = width;
 
         s = try(t, a, &p);
@@ -314,7 +314,7 @@ static opt_status go_down(step *t, double square, bool *lower)
 
     if (find_direction(t)) {
         t->slope = product(t, pair(t, Y, 0), d);
-        if (t->slope < 0 && isfinite(t->slope))
+        if (t->slope < 0)
             s = search_along(t, lr, lower);
         if (s || *lower)
             return s;

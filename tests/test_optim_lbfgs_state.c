@@ -167,6 +167,7 @@ static void a_run_may_be_taken_up_anywhere(void **state)
         objective_free(&b);
     }
     remove(path);
+    remove("test_optim_lbfgs_state.tmp.bak");
 }
 
 static void another_history_is_refused(void **state)
@@ -182,6 +183,7 @@ static void another_history_is_refused(void **state)
     assert_ok(a.ctx, opt_save(a.ctx, path, a.params, a.optim, NULL));
     assert_fails(b.ctx, opt_load(b.ctx, path, b.params, b.optim, NULL), OPT_EINVAL, "history");
     remove(path);
+    remove("test_optim_lbfgs_state.tmp.bak");
     objective_free(&a);
     objective_free(&b);
 }

@@ -326,6 +326,7 @@ static void a_run_taken_up_from_a_file_comes_to_the_same(void **state)
         job_free(&c);
     }
     remove(path);
+    remove("test_train_search.tmp.bak");
 }
 
 /* ---- What goes wrong ----------------------------------------------------------------------------------- */

@@ -39,7 +39,9 @@ static const compare_method methods[] = {
     {&opt_radam, 0.001, MINI_BATCH},          /* PyTorch's */
     {&opt_schedule_free, 0.0025, MINI_BATCH}, /* its authors' */
     {&opt_lion, 0.0003, MINI_BATCH},          /* a third of Adam's */
+    {&opt_muon, 0.02, MINI_BATCH},            /* its author's */
     {&opt_rprop, 0.01, FULL_BATCH},           /* PyTorch's */
+    {&opt_lbfgs, 1, FULL_BATCH},              /* the whole step is tried first */
 };
 
 enum { BAD_USAGE = 2, MAX_EPOCHS = 100000, METHODS = sizeof methods / sizeof *methods, TASKS = 2 };
@@ -103,11 +105,11 @@ static void print_row(const settings *s, const compare_task *t, const compare_me
                       const compare_run *run)
 {
     int64_t first = 0;
-    while (first < t->epochs && !(run->accuracy[first] >= 0.9))
+    while (first < run->epochs && !(run->accuracy[first] >= 0.9))
         first++;
-    printf("%-13s  %6g  %5" PRId64 "  %#9.4g  %8.4f", run->name, m->lr, run->batch, run->cost[t->epochs - 1],
-           run->accuracy[t->epochs - 1]);
-    if (first < t->epochs)
+    printf("%-13s  %6g  %5" PRId64 "  %#9.4g  %8.4f", run->name, m->lr, run->batch,
+           run->cost[run->epochs - 1], run->accuracy[run->epochs - 1]);
+    if (first < run->epochs)
         printf("  %5" PRId64, first + 1);
     else
         printf("  %5s", "-");
@@ -115,7 +117,10 @@ static void print_row(const settings *s, const compare_task *t, const compare_me
         printf("  %9s  %6s", "-", "-");
     else
         printf("  %9.2f  %6.2f", 1e6 * run->step, 1e6 * run->update);
-    printf("  %5.4g\n", run->bytes);
+    printf("  %5.4g", run->bytes);
+    if (run->epochs < t->epochs)
+        printf("  nothing lower after epoch %" PRId64, run->epochs);
+    printf("\n");
     fflush(stdout); /* for whoever waits for it at the other end of a pipe */
 }
 

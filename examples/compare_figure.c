@@ -20,13 +20,13 @@ static int64_t epoch_of(int64_t epochs, int i)
 
 /* ---- The curves ---------------------------------------------------------------------------------------- */
 
-static plot_axis cost_axis(int64_t epochs, int n, const compare_run *run)
+static plot_axis cost_axis(int n, const compare_run *run)
 {
     const char *const label = "cost (mean over the epoch's examples)";
     double min = HUGE_VAL, max = 0;
     for (int r = 0; r < n; r++)
         for (int i = 0; i < POINTS; i++) {
-            const double cost = run[r].cost[epoch_of(epochs, i) - 1];
+            const double cost = run[r].cost[epoch_of(run[r].epochs, i) - 1];
             max = fmax(max, cost);
             min = cost > 0 ? fmin(min, cost) : min;
         }
@@ -35,11 +35,11 @@ static plot_axis cost_axis(int64_t epochs, int n, const compare_run *run)
     return (plot_axis){label, plot_round(min / 1.02, false), plot_round(max * 1.02, true)};
 }
 
-static void draw_run(plot *p, int which, int n, int64_t epochs, const compare_run *run)
+static void draw_run(plot *p, int which, int n, const compare_run *run)
 {
     double x[POINTS], y[POINTS];
     for (int i = 0; i < POINTS; i++) {
-        const int64_t epoch = epoch_of(epochs, i);
+        const int64_t epoch = epoch_of(run->epochs, i);
         x[i] = (double)epoch;
         y[i] = fmax(run->cost[epoch - 1], p->y.min); /* a cost of 0 has no place on the axis */
     }
@@ -54,7 +54,7 @@ static void draw_run(plot *p, int which, int n, int64_t epochs, const compare_ru
 static plot panel_of(const compare_task *task, int n, const compare_run *run)
 {
     return (plot){.x = {"epoch", 1, fmax(2, (double)task->epochs)},
-                  .y = cost_axis(task->epochs, n, run),
+                  .y = cost_axis(n, run),
                   .log_x = true,
                   .log_y = true,
                   .labels_at_ends = true,
@@ -77,7 +77,7 @@ void draw_comparison(const char *folder, int ntasks, const compare_task *task, i
         fprintf(svg, "<g transform=\"translate(0 %.2f)\">\n", t * height);
         plot_begin(&panel, svg);
         for (int r = 0; r < n; r++)
-            draw_run(&panel, r, n, task[t].epochs, &run[t][r]);
+            draw_run(&panel, r, n, &run[t][r]);
         plot_end(&panel);
         fputs("</g>\n", svg);
     }
@@ -90,7 +90,7 @@ static void write_run(FILE *csv, const compare_task *task, const compare_run *ru
 {
     int64_t before = 0;
     for (int i = 0; i < POINTS; i++) {
-        const int64_t epoch = epoch_of(task->epochs, i);
+        const int64_t epoch = epoch_of(run->epochs, i);
         if (epoch != before)
             fprintf(csv, "%s,%s,%" PRId64 ",%.17g,%.17g\n", task->name, run->name, epoch,
                     run->cost[epoch - 1], run->accuracy[epoch - 1]);

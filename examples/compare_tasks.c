@@ -194,6 +194,7 @@ compare_run compare_train(opt_ctx *ctx, const compare_task *task, const compare_
     opt_status status = opt_train(ctx, &model, optim, batches, &how);
     progress_clear(&w.bar);
     cli_check(ctx, status);
+    run.epochs = opt_batches_completed(batches);
     run.bytes = bytes_a_parameter(optim, by->method, model.params);
     opt_optim_free(optim);
     opt_batches_free(batches);

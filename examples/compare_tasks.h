@@ -38,6 +38,7 @@ void compare_task_free(opt_ctx *ctx, compare_task *task);
 typedef struct compare_run {
     const char *name;        /* the method's */
     int64_t batch;           /* examples a step */
+    int64_t epochs;          /* trained: fewer than the task's where the method found nothing lower */
     double *cost, *accuracy; /* [epochs]: the mean over the epoch's examples, each at the weights of its
                                 step; the share that is right at the epoch's end */
     double step, update;     /* seconds a step, of batch, gradient and update together and of the update

@@ -8,7 +8,8 @@
  *     tensor.h   dense arrays, matrix product, named parameters
  *     rng.h      random streams equal to NumPy's legacy ones
  *     batch.h    shuffled mini-batches over a table or any source
- *     optim.h    gradient descent, momentum, Adam, or a method of your own
+ *     methods.h  the optimizers there are: gradient descent, momentum, Adam, L-BFGS, ...
+ *     optim.h    what applies them, or one of your own, to parameters
  *     mlp.h      a fully connected network of L layers
  *     train.h    the training loop, for any model; evaluation, models and checkpoints in files
  *     data.h     the two moons; NPY, CSV and IDX files; preparing data
@@ -27,6 +28,7 @@
 #include "opt/tensor.h"
 #include "opt/rng.h"
 #include "opt/batch.h"
+#include "opt/methods.h"
 #include "opt/optim.h"
 #include "opt/mlp.h"
 #include "opt/train.h"

@@ -16,7 +16,8 @@ layers='
     tensor: base
     rng:    base kernel
     batch:  base tensor rng
-    optim:  base kernel tensor
+    methods:
+    optim:  base kernel tensor methods
     mlp:    base kernel tensor rng
     safetensors: base file tensor
     train:  base file tensor rng batch optim mlp safetensors

@@ -17,7 +17,7 @@ env --default-signal=INT true 2>/dev/null && start="env --default-signal=INT" in
 
 : >part.out
 $start "$compare" --data "$digits" --moons-epochs 20 --digits-epochs 100000 --out pictures >part.out 2>part.err &
-while ! grep -q '^rprop ' part.out; do # the last row of the moons; the digits would take many minutes
+while ! grep -q '^lbfgs ' part.out; do # the last row of the moons; the digits would take many minutes
     kill -0 $! || { cat part.err; exit 1; }
     sleep 0.02
 done

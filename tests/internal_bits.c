@@ -134,7 +134,7 @@ static void train(opt_ctx *ctx, const char *name, const opt_mlp_opts *net_opts, 
     end(&r);
 }
 
-static opt_table moons_table(opt_ctx *ctx, opt_dtype dtype)
+opt_table moons_table(opt_ctx *ctx, opt_dtype dtype)
 {
     opt_table drawn, table = {make(ctx, dtype, 300, 2), make(ctx, dtype, 300, 1)};
 
@@ -316,6 +316,8 @@ static void compute(opt_isa isa, int threads, const char *folder)
         steps_of_muon(ctx, dtype);
         products(ctx, dtype);
         sums(ctx, dtype);
+        search_wide(ctx, dtype);
+        search_moons(ctx, dtype);
     }
     opt_ctx_free(ctx);
 }

@@ -20,8 +20,13 @@ void check(const opt_ctx *ctx, opt_status s);
 opt_tensor make(opt_ctx *ctx, opt_dtype dtype, int64_t rows, int64_t cols);
 void draw(opt_rng *r, opt_tensor *t, double scale);
 
-/* internal_bits_steps.c: their lines. */
+/* The course's 300 moons, in that dtype. */
+opt_table moons_table(opt_ctx *ctx, opt_dtype dtype);
+
+/* internal_bits_steps.c and internal_bits_search.c: their lines. */
 void steps_of_methods(opt_ctx *ctx, opt_dtype dtype);
 void steps_of_muon(opt_ctx *ctx, opt_dtype dtype);
+void search_wide(opt_ctx *ctx, opt_dtype dtype);
+void search_moons(opt_ctx *ctx, opt_dtype dtype);
 
 #endif

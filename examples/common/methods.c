@@ -8,7 +8,7 @@
 static const opt_method *const methods[] = {
     &opt_gd,      &opt_momentum,      &opt_adam,      &opt_heavy_ball, &opt_nesterov, &opt_adagrad,
     &opt_rmsprop, &opt_adamw,         &opt_amsgrad,   &opt_nadam,      &opt_radam,    &opt_lion,
-    &opt_rprop,   &opt_schedule_free, &opt_adam_bf16, &opt_muon};
+    &opt_rprop,   &opt_schedule_free, &opt_adam_bf16, &opt_muon,       &opt_lbfgs};
 enum { METHODS = sizeof methods / sizeof *methods };
 
 int methods_find(const char *name)
@@ -35,5 +35,5 @@ void methods_list(char *text, size_t size)
 
 bool methods_full_batch(const opt_method *m)
 {
-    return m == &opt_rprop;
+    return m == &opt_rprop || m == &opt_lbfgs;
 }

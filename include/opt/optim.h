@@ -19,6 +19,7 @@
 #ifndef OPT_OPTIM_H
 #define OPT_OPTIM_H
 
+#include "methods.h"
 #include "tensor.h"
 
 #ifdef __cplusplus
@@ -43,217 +44,9 @@ typedef struct opt_optim_opts {
     double average;           /* in [0, 1); 0: off. See opt_optim_predicting */
 } opt_optim_opts;
 
-/* A method, whose members are under "Writing one", and the driver that applies it to parameters. */
-typedef struct opt_method opt_method;
+/* The driver: applies a method (methods.h has the library's, "Writing one" below what makes one) to
+ * parameters. */
 typedef struct opt_optim opt_optim;
-
-/* Gradient descent:  w <- w - lr g.  No hyper-parameters, no slots. */
-extern const opt_method opt_gd;
-
-/* Momentum as an average of gradients, the course's convention; slot "v", zero at first:
- *
- *     v <- beta v + (1 - beta) g        w <- w - lr v
- *
- * Not the heavy ball v <- beta v + g of PyTorch's SGD, whose step for the same lr is 1 / (1 - beta) times as
- * long: give (1 - beta) lr there, or lr / (1 - beta) here. */
-extern const opt_method opt_momentum;
-typedef struct opt_momentum_opts {
-    double beta; /* in [0, 1); 0 means 0.9 */
-} opt_momentum_opts;
-
-/* Adam: Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 1; slots "m" and "v", zero at first:
- *
- *     m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
- *     w <- w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
- *
- * eps stays outside the root, as in the paper and in PyTorch. With weight_decay this is AdamW. A gradient
- * whose square overflows (above 1.8e19 in f32) makes v infinite, and its weight stands still from then on:
- * clip. */
-extern const opt_method opt_adam;
-typedef struct opt_adam_opts {
-    double beta1; /* decay of m, in [0, 1); 0 means 0.9 */
-    double beta2; /* decay of v, in [0, 1); 0 means 0.999 */
-    double eps;   /* > 0; 0 means 1e-8 */
-} opt_adam_opts;
-
-/* Heavy ball: Polyak 1964, as PyTorch's SGD has it; slot "v", zero at first:
- *
- *     v <- mu v + g        w <- w - lr v
- *
- * A sum of gradients where opt_momentum is an average. */
-extern const opt_method opt_heavy_ball;
-typedef struct opt_heavy_ball_opts {
-    double mu; /* in [0, 1); 0 means 0.9 */
-} opt_heavy_ball_opts;
-
-/* Nesterov's momentum: Sutskever et al. 2013 (ICML), in the form of PyTorch's SGD, where w is the point at
- * which the gradient is taken; slot "v", zero at first:
- *
- *     v <- mu v + g        w <- w - lr (g + mu v) */
-extern const opt_method opt_nesterov;
-typedef struct opt_nesterov_opts {
-    double mu; /* in [0, 1); 0 means 0.9 */
-} opt_nesterov_opts;
-
-/* RMSProp: Hinton's lecture 6e (2012), as PyTorch has it; slots "v" and, where they are needed, "m" and "b",
- * zero at first:
- *
- *     v <- alpha v + (1 - alpha) g^2        d = sqrt(v) + eps        w <- w - lr g / d
- *
- * Centered (Graves 2013, arXiv:1308.0850), by the gradient's deviation from its average:
- *
- *     m <- alpha m + (1 - alpha) g          d = sqrt(v - m^2) + eps
- *
- * With momentum:
- *
- *     b <- momentum b + g / d               w <- w - lr b
- *
- * eps stays outside the root. Where rounding would make v - m^2 negative it counts as 0. */
-extern const opt_method opt_rmsprop;
-typedef struct opt_rmsprop_opts {
-    double alpha;    /* decay of v and m, in [0, 1); 0 means 0.99 */
-    double eps;      /* > 0; 0 means 1e-8 */
-    double momentum; /* in [0, 1); 0: no slot "b" */
-    double centered; /* 1: by the deviation; 0: no slot "m" */
-} opt_rmsprop_opts;
-
-/* Adagrad: Duchi, Hazan & Singer 2011 (JMLR 12), as PyTorch has it; slot "sum", to which the first step adds
- * initial_sum:
- *
- *     sum <- sum + g^2        w <- w - lr / (1 + (t - 1) lr_decay) g / (sqrt(sum) + eps) */
-extern const opt_method opt_adagrad;
-typedef struct opt_adagrad_opts {
-    double lr_decay;    /* >= 0 */
-    double initial_sum; /* >= 0 */
-    double eps;         /* > 0; 0 means 1e-10 */
-} opt_adagrad_opts;
-
-/* AdamW: Loshchilov & Hutter 2019 (arXiv:1711.05101), as PyTorch has it: Adam with a weight_decay of 0.01
- * unless opt_optim_opts has another. */
-extern const opt_method opt_adamw;
-typedef opt_adam_opts opt_adamw_opts;
-
-/* AMSGrad: Reddi, Kale & Kumar 2018 (arXiv:1904.09237), as PyTorch has it: Adam with the largest v so far
- * under the root; slots "m", "v" and "v_max", zero at first:
- *
- *     v_max <- max(v_max, v)        w <- w - lr (m / (1 - beta1^t)) / (sqrt(v_max / (1 - beta2^t)) + eps) */
-extern const opt_method opt_amsgrad;
-typedef opt_adam_opts opt_amsgrad_opts;
-
-/* Adam with averages in bf16, 4 bytes of state an element where Adam has 8 (f32) or 16: for large parameters,
- * whose steps take as long as their memory takes to come and go. m and v are rounded up or down at random, so
- * that what is smaller than their last place is not lost (stochastic rounding); chance is a hash of the step
- * and the element's number. */
-extern const opt_method opt_adam_bf16;
-typedef opt_adam_opts opt_adam_bf16_opts;
-
-/* NAdam: Dozat 2016 (ICLR workshop), as PyTorch 1.13 has it; Adam's slots, and Nesterov's look ahead with a
- * momentum mu that grows:
- *
- *     mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)        P_t = mu_1 mu_2 ... mu_t
- *     w <- w - lr ((1 - mu_t) / (1 - P_t) g + mu_(t+1) / (1 - P_t mu_t mu_(t+1)) m)
- *               / (sqrt(v / (1 - beta2^t)) + eps)
- *
- * The paper has P_t mu_(t+1) in the last bracket, as later versions of PyTorch do: a difference in the first
- * few steps. */
-extern const opt_method opt_nadam;
-typedef struct opt_nadam_opts {
-    double beta1;          /* decay of m and in the end mu, in [0, 1); 0 means 0.9 */
-    double beta2;          /* decay of v, in [0, 1); 0 means 0.999 */
-    double eps;            /* > 0; 0 means 1e-8 */
-    double momentum_decay; /* >= 0; 0 means 4e-3 */
-} opt_nadam_opts;
-
-/* RAdam: Liu et al. 2020 (arXiv:1908.03265), as PyTorch 1.13 has it; Adam's slots, and a step that is shorter
- * while v is an average of few gradients:
- *
- *     R = 2 / (1 - beta2) - 1        rho = R - 2 t beta2^t / (1 - beta2^t)
- *     r = sqrt((rho - 4) (rho - 2) R / ((R - 4) (R - 2) rho))
- *     w <- w - lr r (m / (1 - beta1^t)) sqrt(1 - beta2^t) / (sqrt(v) + eps)    where rho > 5
- *     w <- w - lr m / (1 - beta1^t)                                            before that
- *
- * With the default beta2 it is so from the sixth step on. */
-extern const opt_method opt_radam;
-typedef opt_adam_opts opt_radam_opts;
-
-/* Lion: Chen et al. 2023 (arXiv:2302.06675), Algorithm 2; slot "m", zero at first:
- *
- *     w <- w - lr sign(beta1 m + (1 - beta1) g)        m <- beta2 m + (1 - beta2) g
- *
- * Every weight moves by lr, so lr is to be three to ten times as small as Adam's, and weight_decay, the
- * paper's lambda, as much larger. sign(0) is 0. */
-extern const opt_method opt_lion;
-typedef struct opt_lion_opts {
-    double beta1; /* in [0, 1); 0 means 0.9 */
-    double beta2; /* decay of m, in [0, 1); 0 means 0.99 */
-} opt_lion_opts;
-
-/* Muon: Jordan et al. 2024 (kellerjordan.github.io/posts/muon), by the conventions of PyTorch 2.9, for the
- * matrices of hidden layers; slot "m", zero at first:
- *
- *     m <- mu m + (1 - mu) g        u = (1 - mu) g + mu m, or without nesterov m
- *     X = u / max(|u|, eps)         X <- (a + b A + c A^2) X with A = X X^T, `steps` times
- *     w <- w - lr f X               f = sqrt(max(1, rows / cols)); with match_rms 0.2 sqrt(max(rows, cols))
- *
- * where |u| is the Euclidean norm, (a, b, c) = (3.4445, -4.7750, 2.0315), and of a u with more rows than
- * columns the transpose is meant. That iteration of Newton-Schulz takes every singular value of u above a
- * 600th of |u| to about 1 (0.68 to 1.21), so X is near the orthogonal factor of u, and a step has the same
- * length whatever the gradient's. PyTorch iterates in bf16, here it is done in w's dtype. match_rms (Liu et
- * al. 2025, arXiv:2502.16982) makes steps as long as Adam's: lr and weight_decay are then Adam's, too.
- * Otherwise lr is about 0.02.
- *
- * Parameters of other than two dimensions, as biases are, go to Adam with a slot "v" as well, at the same lr
- * times their lr_factor: without match_rms one of about 0.05. Embeddings and the last layer are said to do
- * better by Adam; it gets those of which value and grad are given as views of one dimension. weight_decay is
- * 0.1 unless opt_optim_opts has another, and Adam's parameters have it, too, unless they are no_decay.
- *
- * A step of a matrix with sides r <= c costs 2 r^2 (2 c + r) operations an iteration, by opt_matmul, and so
- * by all threads. The optimizer has 2 r (r + c) numbers of scratch for the one that needs the most. */
-extern const opt_method opt_muon;
-typedef struct opt_muon_opts {
-    double momentum;  /* mu, in [0, 1); 0 means 0.95 */
-    double nesterov;  /* 1, as 0 means; OPT_ZERO: off */
-    double steps;     /* iterations, in [1, 100), rounded down; 0 means 5 */
-    double eps;       /* >= 1e-30; 0 means 1e-7 */
-    double match_rms; /* 1: on */
-    double beta1;     /* Adam's, in [0, 1); 0 means 0.9 */
-    double beta2;     /* likewise; 0 means 0.999 */
-    double adam_eps;  /* > 0; 0 means 1e-8 */
-} opt_muon_opts;
-
-/* Rprop: Riedmiller & Braun 1993 (ICNN), as PyTorch has it, for gradients of all examples: the noise of
- * mini-batches turns signs. Slot "prev", zero at first, and "step", which is lr in the first step; a later
- * rate has no effect:
- *
- *     step <- step eta_plus where g has the sign of prev, step eta_minus where it has the other
- *     step <- min(max(step, step_min), step_max)
- *     g <- 0 where the signs differed        w <- w - sign(g) step        prev <- g */
-extern const opt_method opt_rprop;
-typedef struct opt_rprop_opts {
-    double eta_minus; /* in (0, 1); 0 means 0.5 */
-    double eta_plus;  /* >= 1; 0 means 1.2 */
-    double step_min;  /* > 0; 0 means 1e-6 */
-    double step_max;  /* > 0; 0 means 50 */
-} opt_rprop_opts;
-
-/* Schedule-Free AdamW: Defazio et al. 2024 (arXiv:2405.15682), Algorithm 1, as its authors' own code has it;
- * slots "z", which begins as w, and "v". The parameters are y, where the gradient is taken; x, an average of
- * z, is what to predict by:
- *
- *     v <- beta2 v + (1 - beta2) g^2
- *     z <- z - lr_t (g / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay y)        lr_t = lr min(1, t /
- * warmup) x <- (1 - c) x + c z        c = lr_t^2 / (lr_1^2 + ... + lr_t^2) y <- (1 - beta1) z + beta1 x
- *
- * Between opt_optim_predicting(o, true) and (o, false) the parameters are x, and y is kept in room of its
- * own. It does without a schedule, and where there is one c knows nothing of it; its learning rates are one
- * to ten times Adam's. */
-extern const opt_method opt_schedule_free;
-typedef struct opt_schedule_free_opts {
-    double beta1;  /* how near y is to x, in [0.01, 1); 0 means 0.9 */
-    double beta2;  /* decay of v, in [0, 1); 0 means 0.999 */
-    double eps;    /* > 0; 0 means 1e-8 */
-    double warmup; /* steps, >= 0 */
-} opt_schedule_free_opts;
 
 /* Makes an optimizer for params. hyper points to the method's options (opt_adam_opts and so on), or is NULL
  * for the defaults. The list is copied; the tensors and names must outlive *out. Parameters may mix dtypes.
@@ -290,9 +83,10 @@ typedef opt_status (*opt_loss_fn)(void *ud, double *loss);
  *         report(loss);
  *
  * OPT_STOP: no lower loss was found, be it that this is a minimum as far as rounding can tell, or that the
- * gradients are not the loss's; the weights are as they were. OPT_ENONFINITE when the loss before the step,
- * or a gradient, is not finite; f's errors are passed on. After an error *loss is untouched, and so are the
- * weights and slots of a method that searches; *loss is to be NaN again before the next call. */
+ * gradients are not the loss's; the weights are as they were, and *loss and the gradients are theirs.
+ * OPT_ENONFINITE when the loss before the step, or a gradient, is not finite; f's errors, and OPT_STOP if it
+ * returns that, are passed on. After an error *loss is untouched, and so are the weights of a method that
+ * searches and all that its next step depends on; *loss is to be NaN again before the next call. */
 opt_status opt_optim_search(opt_optim *o, opt_loss_fn f, void *ud, double *loss);
 
 /* Steps done. */
@@ -440,6 +234,7 @@ typedef struct opt_search {
                           values' elements */
     opt_tensor *slot;  /* [params.n * OPT_MAX_SLOTS], the state of each, in the method's order */
     double *loss;      /* of the values as they stand, l2 included; finite at first, as the gradients are */
+    opt_ctx *ctx;
 
     /* Computes *loss and the gradients anew for the values as they stand. They may come out infinite or NaN,
      * *loss always if a gradient is. An error is to be passed on, with the values as they were at first. */

@@ -107,6 +107,11 @@ typedef struct opt_train_opts {
  * an epoch: the weights and reported losses are those of a run never stopped. If that run is over, it does
  * no more than put back the best weights, if it is to keep them.
  *
+ * A method that searches, as opt_lbfgs does, evaluates a batch as often as it needs to, and wants batches of
+ * all examples: then training also ends, with OPT_OK, after the epoch in which it finds no lower loss, and
+ * another call does no more than one such. With more batches than one it goes on to the next. The losses
+ * reported are, as ever, those before the step. It cannot accumulate.
+ *
  * An epoch ends with, in this order: validation, whether it is the best, the log, on_epoch, a checkpoint. One
  * that could not be validated or logged has not ended, and does so in the next call.
  *

@@ -3,7 +3,7 @@
 # LC_ALL=C awk -v version=VERSION -v out=FOLDER -f man.awk include/opt.h
 #
 # Writes manual pages from what the public headers say: libopt.3 from opt.h, opt_<name>.3 from each header that it includes,
-# and for each function and constant a page that stands for its header's, so that `man opt_adam` finds opt_optim.3.
+# and for each function and constant a page that stands for its header's, so that `man opt_adam` finds opt_methods.3.
 #
 # A header has the licence and the comment that opens it, then groups between blank lines. A group is a comment and what it
 # is about, or a comment alone; "---- Title ----" begins a section. In comments, lines indented by four spaces stay as they

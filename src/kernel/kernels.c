@@ -121,7 +121,8 @@ static int64_t bad_mse(int64_t units, int64_t n, const void *y)
                  [OPT__MUON] = muon_##type,                                                                  \
                  [OPT__RPROP] = rprop_##type},                                                               \
         .adam_bf16 = adam_bf16_##type, .add_squares = add_squares_##type, .sum_lanes = sum_lanes,            \
-        .matmul = matmul_##type, .matmul_add = matmul_add_##type, .accumulate = accumulate_##type,           \
+        .add_products = add_products_##type, .add_scaled = add_scaled_##type, .matmul = matmul_##type,       \
+        .matmul_add = matmul_add_##type, .accumulate = accumulate_##type,                                    \
         .activate = {activate_relu_##type, activate_tanh_##type, activate_sigmoid_##type,                    \
                      activate_linear_##type},                                                                \
         .derive = {derive_relu_##type, derive_tanh_##type, derive_sigmoid_##type},                           \

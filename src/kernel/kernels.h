@@ -23,7 +23,7 @@ typedef struct opt__adjust {
 
 /* The updates of the optimizers: for each its slots and then its constants c, in order; rest is 1 - beta, or
  * whatever else its method makes of it. The formulas are the rules in steps.inc, what they are good for is in
- * <opt/optim.h>. */
+ * <opt/methods.h>. */
 typedef enum opt__step {
     OPT__GD,                       /* ; lr */
     OPT__MOMENTUM,                 /* v; lr, beta, rest */
@@ -81,6 +81,10 @@ typedef struct opt__kernels {
      * element is not or when squares overflow. sum_lanes: the lanes' sum, by a tree; overwrites them. */
     void (*add_squares)(int64_t n, const void *x, double limit, int first, double *lane);
     double (*sum_lanes)(double *lane);
+
+    /* add_products: likewise adds x[i] y[i]. steps.inc: x <- x + a y, in f64. */
+    void (*add_products)(int64_t n, const void *x, const void *y, int first, double *lane);
+    void (*add_scaled)(int64_t n, void *x, double a, const void *y);
 
     /* matmul.inc: c [m, n] <- op(a) [m, k] op(b) [k, n] + beta c, row-major, with rows of a, b and c as
      * stored lda, ldb and ldc elements apart. Each element of c is ((beta c + a0 b0) + a1 b1) + ..., in this

@@ -59,7 +59,9 @@ typedef struct job {
     opt_optim *optim;
     opt_loss_fn f;
     void *ud;
-    double loss; /* the caller's, without l2 */
+    double loss;    /* the caller's, without l2 */
+    bool moved;     /* evaluated at other weights than at first */
+    bool cancelled; /* by f itself, with OPT_STOP */
 } job;
 
 /* The loss and gradients, summed over ranks. */
@@ -72,6 +74,7 @@ static opt_status call(job *j)
     j->loss = (double)NAN;     /* for a function that forgets to set it, */
     o->ctx->message[0] = '\0'; /* or fails without leaving a message */
     s = j->f(j->ud, &j->loss);
+    j->cancelled = s == OPT_STOP;
     if (s)
         return opt__fail(o->ctx, s, "%s: evaluating the loss: %s", o->method.name,
                          o->ctx->message[0] ? o->ctx->message : opt_strerror(s));
@@ -116,8 +119,10 @@ static opt_status evaluate(const opt_search *search)
     job *j = search->driver;
     opt_optim *o = j->optim;
     double norm[2];
-    opt_status s = call(j);
+    opt_status s;
 
+    j->moved = true;
+    s = call(j);
     if (!s)
         s = opt__sum_over_ranks(o);
     if (s)
@@ -131,6 +136,25 @@ static opt_status evaluate(const opt_search *search)
 
 /* ---- The step ------------------------------------------------------------------------------------------ */
 
+/* The method's own. When it finds nothing lower, the loss and the gradients become those of the weights
+ * again.
+ */
+static opt_status run_search(opt_optim *o, job *j, const opt_search *search)
+{
+    opt_status s;
+
+    o->ctx->message[0] = '\0';
+    s = o->method.search(search);
+    if (s && s != OPT_STOP && o->ctx->message[0] == '\0')
+        return opt__fail(o->ctx, s, "%s: the search failed: %s", o->method.name, opt_strerror(s));
+    if (s == OPT_STOP && j->moved && !j->cancelled) {
+        const opt_status again = evaluate(search);
+
+        return again ? again : s;
+    }
+    return s;
+}
+
 /* By a method that has a search. */
 static opt_status search_step(opt_optim *o, job *j, bool first)
 {
@@ -140,6 +164,7 @@ static opt_status search_step(opt_optim *o, job *j, bool first)
                          .params = o->search.params,
                          .slot = o->search.slot,
                          .loss = &loss,
+                         .ctx = o->ctx,
                          .evaluate = evaluate,
                          .driver = j};
     opt_status s = opt__begin_step(o, &lr);
@@ -158,10 +183,7 @@ static opt_status search_step(opt_optim *o, job *j, bool first)
                          (long long)o->t + 1, opt__shown(loss));
     add_l2(o);
     search.lr = lr;
-    o->ctx->message[0] = '\0';
-    s = o->method.search(&search);
-    if (s && s != OPT_STOP && o->ctx->message[0] == '\0')
-        return opt__fail(o->ctx, s, "%s: the search failed: %s", o->method.name, opt_strerror(s));
+    s = run_search(o, j, &search);
     if (s)
         return s;
     for (int i = 0; i < o->nruns; i++)
@@ -193,7 +215,7 @@ opt_status opt_optim_search(opt_optim *o, opt_loss_fn f, void *ud, double *loss)
         if (!s)
             s = call(&j);
     }
-    if (!s)
+    if (!s || (s == OPT_STOP && !j.cancelled))
         *loss = j.loss;
     return s;
 }

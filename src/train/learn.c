@@ -83,6 +83,39 @@ static void collect(const opt__loop *l, int64_t k, int64_t n)
     }
 }
 
+/* What a method that searches evaluates: a part at weights of its choice. */
+typedef struct trial {
+    const opt__loop *loop;
+    const opt_batch *part;
+    opt_status status; /* of the model */
+} trial;
+
+static opt_status evaluate(void *ud, double *loss)
+{
+    trial *t = ud;
+    const opt_model *model = t->loop->model;
+
+    t->status = model->grad(model->self, t->part, loss);
+    return t->status;
+}
+
+/* The optimizer's step by the gradients of this part, or the last of a few; loss is all ranks'. */
+static opt_status step(opt__loop *l, const opt_batch *part, double loss)
+{
+    trial t = {.loop = l, .part = part};
+    opt_status s;
+
+    if (l->optim->method.search == NULL)
+        return opt_optim_step(l->optim);
+    s = opt__sum_over_ranks(l->optim);
+    if (!s)
+        s = opt_optim_search(l->optim, evaluate, &t, &loss);
+    if (s != OPT_STOP || t.status)
+        return s;
+    l->settled = opt_batches_count(l->batches) == 1; /* otherwise another batch may find its way down */
+    return OPT_OK;
+}
+
 /* Reads the next batch, the k-th of n that make a step of so many rows, and adds its gradient. */
 static opt_status learn_batch(opt__loop *l, int64_t k, int64_t n, int64_t rows, double *loss)
 {
@@ -101,7 +134,7 @@ static opt_status learn_batch(opt__loop *l, int64_t k, int64_t n, int64_t rows, 
         *loss += share;
     }
     if (!s && k == n - 1)
-        s = opt_optim_step(l->optim);
+        s = step(l, &part, share);
     if (s)
         opt__fail(l->ctx, s, "train: epoch %lld, batch %lld: %s", (long long)b->epoch,
                   (long long)part.index + 1, l->ctx->message[0] ? l->ctx->message : opt_strerror(s));

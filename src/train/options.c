@@ -95,6 +95,9 @@ opt_status opt__check_training(opt_ctx *ctx, const opt_model *model, const opt_o
     s = check_ranges(ctx, opts);
     if (!s)
         s = check_objects(ctx, model, optim, batches);
+    if (!s && opts->accumulate > 1 && optim->method.search != NULL)
+        s = opt__fail(ctx, OPT_EINVAL, "train: accumulate = %lld, but %s evaluates a batch more than once",
+                      (long long)opts->accumulate, optim->method.name);
     if (!s && opts->validation != NULL && model->predict == NULL)
         s = opt__fail(ctx, OPT_EINVAL, "train: validation is given, but the model has no predict");
     if (!s && opts->class_weight != NULL)

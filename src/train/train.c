@@ -75,7 +75,8 @@ static opt_status save(opt__loop *l)
 static opt_status judge_epoch(opt__loop *l, opt_evaluation *validation)
 {
     const opt_batches *b = l->batches;
-    const bool otherwise = opt__predicts_otherwise(l->optim);
+    const bool otherwise =
+        opt__predicts_otherwise(l->optim) && l->optim->t > 0; /* 0: nothing lower at once */
     opt_status s = otherwise ? opt_optim_predicting(l->optim, true) : OPT_OK;
 
     if (!s && l->validation.ctx != NULL)
@@ -138,9 +139,10 @@ static opt_status end_step(opt__loop *l)
 static opt_status run_epoch(opt__loop *l)
 {
     while (!l->stopped) {
+        const bool last = l->batches->next == opt_batches_count(l->batches);
         opt_status s = opt__learn(l);
 
-        if (s == OPT_END)
+        if (last && s == OPT_END) /* and not the model's, which is an error like any other */
             return end_epoch(l);
         if (!s)
             s = end_step(l);
@@ -150,13 +152,13 @@ static opt_status run_epoch(opt__loop *l)
     return OPT_OK;
 }
 
-/* Until all is over or a callback says stop. */
+/* Until all is over, no lower loss is found, or a callback says stop. */
 static opt_status run(opt__loop *l)
 {
     opt_batches *b = l->batches;
     opt_status s = OPT_OK;
 
-    while (!s && !l->stopped && !opt__over(l)) {
+    while (!s && !l->stopped && !l->settled && !opt__over(l)) {
         if (b->epoch == b->completed)
             s = opt_batches_begin(b, b->completed + 1);
         if (!s)

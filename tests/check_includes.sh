@@ -79,7 +79,7 @@ layers_kept() {
         END { exit bad > 0 }'
 }
 
-# Theirs stand beside the file, or in examples/common or tests; of the library they may see what is public.
+# Theirs stand beside the file, or in examples, examples/common or tests; of the library they may see what is public.
 programs_stay_outside() {
     bad=0
     while read -r file header; do
@@ -89,7 +89,8 @@ programs_stay_outside() {
         ?opt.h? | ?opt/*) [ -f "include/$name" ] && continue ;;
         '<'*) [ -e "src/$name" ] || continue ;;
         *..*) ;;
-        *) [ -f "${file%/*}/$name" ] || [ -f "examples/common/$name" ] || [ -f "tests/$name" ] && continue ;;
+        *) [ -f "${file%/*}/$name" ] || [ -f "examples/$name" ] || [ -f "examples/common/$name" ] ||
+               [ -f "tests/$name" ] && continue ;;
         esac
         echo "$file includes $header"
         bad=1

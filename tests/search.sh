@@ -124,7 +124,7 @@ refuses 1 "changed.csv: line 3" $options --results changed.csv
 # ---- Every method, as --help lists them ----
 
 methods=$("$search" --help | sed -n 's/,//g; s/^ *--optimizer NAME *\(.*\) (default adam)$/\1/p')
-for method in gd momentum heavy_ball nesterov adagrad rmsprop adam adamw amsgrad nadam radam lion rprop; do
+for method in $(sed -n 's/^extern const opt_method opt_\(.*\);$/\1/p' "$digits/../../../include/opt/methods.h"); do
     case " $methods " in *" $method "*) ;; *) echo "--help: no $method"; exit 1 ;; esac
 done
 for method in $methods; do

@@ -30,6 +30,11 @@ static double adam(double lr, double g)
     return lr * g / (fabs(g) + 1e-8);
 }
 
+static double half_of_adam(double lr, double g)
+{
+    return 0.5 * adam(lr, g);
+}
+
 static double nadam(double lr, double g)
 {
     const double mu = 0.9 * (1 - 0.5 * pow(0.96, 0.004)), next = 0.9 * (1 - 0.5 * pow(0.96, 0.008));
@@ -61,6 +66,7 @@ static void the_first_step_is_as_on_paper(void **state)
 {
     static const opt_rmsprop_opts centred = {.centered = 1}, heavy = {.momentum = 0.8},
                                   both = {.momentum = 0.8, .centered = 1};
+    static const opt_schedule_free_opts slow = {.warmup = 2};
     const struct {
         const opt_method *method;
         const void *hyper;
@@ -80,7 +86,11 @@ static void the_first_step_is_as_on_paper(void **state)
                {&opt_nadam, NULL, nadam},
                {&opt_radam, NULL, along_g},
                {&opt_lion, NULL, sign},
-               {&opt_rprop, NULL, sign}};
+               {&opt_rprop, NULL, sign},
+               {&opt_adam_bf16, NULL, adam}, /* by the averages before they are rounded */
+               {&opt_schedule_free, NULL, adam},
+               {&opt_schedule_free, &slow, half_of_adam},
+               {&opt_muon, NULL, adam}}; /* of a vector */
     const double g[] = {1e-3, -5, 1e6};
 
     (void)state;

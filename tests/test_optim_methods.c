@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every method must do. One row in `methods` buys a method all the properties below.
+ * What every method must do. One row in `methods` buys a method all the properties below; one is the example
+ * custom_optimizer's, which is written against the public interface.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "signum.h"
 #include "single.h"
 
 typedef struct row {
@@ -35,6 +37,7 @@ static const row methods[] = {
     {&opt_rprop, 2, 0.1, 200, 2000, 0.01},
     {&opt_schedule_free, 2, 0.5, 3000, 5000, 0.03},
     {&opt_adam_bf16, 2, 0.05, 500, 2000, 0.05, OPT_BF16},
+    {&signum, 1, 2e-4, 15000, 20000, 1e-3},
     {&opt_muon, 2, 1e-3, 20000, 5000, 0.01},
 };
 

@@ -108,9 +108,9 @@ extern const opt_method opt_amsgrad;
 typedef opt_adam_opts opt_amsgrad_opts;
 
 /* Adam with averages in bf16, 4 bytes of state an element where Adam has 8 (f32) or 16: for large parameters,
- * whose steps take as long as their memory takes to come and go. m and v are rounded up or down at random, so
- * that what is smaller than their last place is not lost (stochastic rounding); chance is a hash of the step
- * and the element's number. */
+ * whose steps take as long as their memory takes to come and go; slot "mv" [elements, 2], m and v of each.
+ * They are rounded up or down at random, so that what is smaller than their last place is not lost
+ * (stochastic rounding); chance is a hash of the step and the element's number. */
 extern const opt_method opt_adam_bf16;
 typedef opt_adam_opts opt_adam_bf16_opts;
 

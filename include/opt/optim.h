@@ -260,7 +260,8 @@ struct opt_method {
 
     /* Changes *like, which comes with a parameter's shape and dtype, to what its slot of that number is with
      * these options, whose defaults are filled in: dtype 0 where it is not needed; OPT_BF16 allowed. Of an
-     * update that is not whole_tensor a slot keeps the shape. */
+     * update that is not whole_tensor a slot keeps the shape, or is [elements, numbers of each], of which it
+     * gets its chunk's rows. */
     void (*shape_slot)(const void *hyper, int slot, opt_tensor *like);
 
     /* The bytes of scratch that the update of a parameter like w asks for; whole_tensor only. */

@@ -71,10 +71,10 @@ typedef struct opt__kernels {
     void (*step[OPT__STEPS])(int64_t n, void *w, const void *g, void *const *slot, const double *c,
                              const opt__adjust *adjust);
 
-    /* Adam's, with constants like its, and averages that are rounded to bf16, up or down at random: by hashes
-     * of seed, seed + OPT__GOLDEN, ... */
-    void (*adam_bf16)(int64_t n, void *w, const void *g, uint16_t *m, uint16_t *v, const double *c,
-                      const opt__adjust *adjust, uint32_t seed);
+    /* Adam's, with constants like its, and averages mv [n, 2] in bf16, m and v in turn, that are rounded up
+     * or down at random: by hashes of seed, seed + OPT__GOLDEN, ... */
+    void (*adam_bf16)(int64_t n, void *w, const void *g, void *mv, const double *c, const opt__adjust *adjust,
+                      uint32_t seed);
 
     /* sums.inc: adds to lane[OPT__SUM_LANES] the squares of n elements, in f64, each first brought into
      * [-limit, limit], which may be infinite: x[0]^2 to lane[first], and so on round. Not finite when an

@@ -89,7 +89,7 @@ static void shape_slot_bf16(const void *hyper, int slot, opt_tensor *like)
 {
     (void)hyper;
     (void)slot;
-    like->dtype = OPT_BF16;
+    *like = (opt_tensor){.dtype = OPT_BF16, .ndim = 2, .dim = {opt_tensor_len(like), 2}};
 }
 
 /* A permutation of the 32-bit numbers that looks like chance: two rounds of xor-shift and multiply, the
@@ -106,16 +106,15 @@ static opt_status update_adam_bf16(const opt_update *u)
     const constants c = adam_constants(u);
     const uint32_t step = scramble((uint32_t)u->t ^ scramble((uint32_t)(u->t >> 32)));
 
-    opt__kernels_at(u)->adam_bf16(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data,
-                                  u->slot[1].data, order(&c).c, u->adjust,
-                                  step + (uint32_t)u->first * OPT__GOLDEN);
+    opt__kernels_at(u)->adam_bf16(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data, order(&c).c,
+                                  u->adjust, step + (uint32_t)u->first * OPT__GOLDEN);
     return OPT_OK;
 }
 
 const opt_method opt_adam_bf16 = {.name = "adam_bf16",
                                   .hyper = adam_hyper,
                                   .nhyper = 3,
-                                  .slot = {"m", "v"},
+                                  .slot = {"mv"},
                                   .update = update_adam_bf16,
                                   .shape_slot = shape_slot_bf16};
 

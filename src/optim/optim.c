@@ -182,7 +182,8 @@ static void find_runs(opt_optim *o)
             r->w = flat(&r->w);
             r->g = flat(&r->g);
             for (int s = 0; s < o->nslots; s++)
-                r->slot[s] = flat(&r->slot[s]);
+                if (!opt__is_wide(&r->slot[s], &param->value))
+                    r->slot[s] = flat(&r->slot[s]);
         }
         o->nruns++;
     }

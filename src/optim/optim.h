@@ -108,6 +108,12 @@ static inline const char *opt__slot_name(const opt_optim *o, int s)
     return o->slot[s] == OPT__AVERAGE ? "average" : o->method.slot[o->slot[s]];
 }
 
+/* Whether a slot has several numbers for each element of w, in a row of its own. */
+static inline bool opt__is_wide(const opt_tensor *slot, const opt_tensor *w)
+{
+    return slot->ndim == 2 && slot->dim[0] == opt_tensor_len(w) && !opt__same_shape(slot, w);
+}
+
 /* Elements of a run that an update gets at a time. */
 static inline int64_t opt__chunk(const opt_optim *o, const opt__run *r)
 {

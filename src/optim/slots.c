@@ -28,7 +28,8 @@ static opt_status check_like(const opt_optim *o, int s, int p, const opt_tensor 
     if (!known || opt__count(like->dtype, like->ndim, like->dim) < 0)
         return opt__fail(o->ctx, OPT_ESHAPE, "%s: slot %s of %s is to have no possible shape or dtype",
                          o->method.name, o->method.slot[s], param->name);
-    if (o->method.update != NULL && !o->method.whole_tensor && !opt__same_shape(like, &param->value))
+    if (o->method.update != NULL && !o->method.whole_tensor && !opt__same_shape(like, &param->value) &&
+        !opt__is_wide(like, &param->value))
         return opt__fail(o->ctx, OPT_ESHAPE, "%s: slot %s of %s is to be %s where that is %s", o->method.name,
                          o->method.slot[s], param->name, opt__shape_of(like).text,
                          opt__shape_of(&param->value).text);

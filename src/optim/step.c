@@ -80,9 +80,10 @@ static void view(const opt_optim *o, const opt__run *r, int64_t start, int64_t n
         if (r->slot[s].data == NULL)
             continue;
         *slot = r->slot[s];
-        slot->data = opt__at(&r->slot[s], start);
-        if (!o->method.whole_tensor)
-            slot->dim[0] = n;
+        if (o->method.whole_tensor)
+            continue;
+        slot->data = opt__at(&r->slot[s], start * (slot->ndim == 2 ? slot->dim[1] : 1));
+        slot->dim[0] = n;
     }
 }
 

@@ -69,11 +69,11 @@ static double traffic(opt_optim *o, const opt_method *m, const opt_param *p)
     static const int size[] = {[OPT_F32] = 4, [OPT_F64] = 8, [OPT_BF16] = 2};
     opt_tensor *slot[OPT_MAX_SLOTS];
     const int slots = find_slots(o, m, slot);
-    int bytes = 3 * size[p->value.dtype];
+    double bytes = 3 * size[p->value.dtype] * (double)opt_tensor_len(&p->value);
 
     for (int s = 0; s < slots; s++)
-        bytes += 2 * size[slot[s]->dtype];
-    return bytes * (double)opt_tensor_len(&p->value);
+        bytes += 2 * size[slot[s]->dtype] * (double)opt_tensor_len(slot[s]);
+    return bytes;
 }
 
 static double time_stream(opt_optim *o, const opt_method *m, const opt_param *p, int64_t repeats)
@@ -87,8 +87,8 @@ static double time_stream(opt_optim *o, const opt_method *m, const opt_param *p,
         data[s] = slot[s]->data;
     start = now();
     for (int64_t i = 0; i < repeats; i++)
-        if (slots == 2 && slot[0]->dtype == OPT_BF16)
-            stream_bf16(opt_tensor_len(&p->value), p->value.data, p->grad.data, data[0], data[1]);
+        if (slots == 1 && slot[0]->dtype == OPT_BF16)
+            stream_words(opt_tensor_len(&p->value), p->value.data, p->grad.data, data[0]);
         else
             stream(p->value.dtype, slots, opt_tensor_len(&p->value), p->value.data, p->grad.data, data);
     return (now() - start) / (double)repeats;

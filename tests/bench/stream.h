@@ -12,8 +12,7 @@
  * each. */
 void stream(opt_dtype dtype, int slots, int64_t n, void *w, const void *g, void *const *slot);
 
-/* The same for w and g in f32 and two arrays of 16 bits. */
-void stream_bf16(int64_t n, float *restrict w, const float *restrict g, uint16_t *restrict m,
-                 uint16_t *restrict v);
+/* The same for w and g in f32 and an array of 32 bits. */
+void stream_words(int64_t n, float *restrict w, const float *restrict g, uint32_t *restrict words);
 
 #endif

@@ -232,6 +232,7 @@ static void state_survives_a_file(void **state)
         single_free(&b);
     }
     remove(path);
+    remove("test_optim_methods.tmp.bak");
 }
 
 /* Those that the defaults need; the others are not there. */

@@ -32,7 +32,8 @@ static opt_status update(const opt_update *u)
 {
     const opt_schedule_free_opts *h = u->hyper;
     const opt__adjust *given = u->adjust;
-    const double part = warm(h, u->t), c = u->t == 1 ? 1 : part * part / sum_of_squares(h, u->t);
+    const double part = warm(h, u->t);
+    const double c = u->t == 1 ? 1 : u->lr == 0 ? 0 : part * part / sum_of_squares(h, u->t);
     const double constants[OPT__CONSTANTS] = {u->lr * part,
                                               h->beta2,
                                               1 - h->beta2,

@@ -65,7 +65,8 @@ static void predict(const opt_update *u)
     }
 }
 
-static const opt_hyper hyper[] = {{"beta1", 0.9, 0.01, 1},
+/* 0.01 is allowed in f32 too, where it is a little less. */
+static const opt_hyper hyper[] = {{"beta1", 0.9, (double)0.01f, 1},
                                   {"beta2", 0.999, 0, 1},
                                   {"eps", 1e-8, DBL_MIN, HUGE_VAL},
                                   {"warmup", 0, 0, 0x1p53}};

@@ -95,9 +95,11 @@ opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
         if (from->data != NULL && src != dst)
             memcpy(dst->slots[i].data, from->data, (size_t)opt_tensor_len(from) * opt__size(from->dtype));
     }
-    if (!s)
-        dst->t = src->t;
-    return s;
+    if (s)
+        return s;
+    dst->t = src->t;
+    dst->last_lr = src->last_lr;
+    return OPT_OK;
 }
 
 /* The elements of a and b change places. */
@@ -123,6 +125,8 @@ static void predict(const opt_optim *o, int p, int64_t first)
                     .lr = o->last_lr * o->params[p].lr_factor,
                     .w = *w,
                     .first = first,
+                    .ctx = o->method.whole_tensor ? o->ctx : NULL,
+                    .scratch = o->scratch,
                     .kernels = o->ctx->kernels};
 
     if (o->opts.average > 0) {

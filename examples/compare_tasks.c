@@ -8,6 +8,7 @@
 #include "cli.h"
 #include "images_data.h"
 #include "interrupt.h"
+#include "methods.h"
 #include "progress.h"
 
 enum { BAD_USAGE = 2, BATCH = 64 };
@@ -171,7 +172,7 @@ compare_run compare_train(opt_ctx *ctx, const compare_task *task, const compare_
     const opt_source source = opt_source_table(&task->train);
     const opt_source tried = opt_source_table(task->held.x.data ? &task->held : &task->train);
     compare_run run = {.name = by->method->name,
-                       .batch = by->batch == FULL_BATCH || rows < BATCH ? rows : BATCH,
+                       .batch = methods_full_batch(by->method) || rows < BATCH ? rows : BATCH,
                        .cost = new_curve(task->epochs),
                        .accuracy = new_curve(task->epochs),
                        .step = HUGE_VAL,

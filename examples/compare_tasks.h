@@ -7,14 +7,11 @@
 
 #include "opt.h"
 
-/* What a step sees: 64 examples, or all there are. */
-typedef enum compare_batch { MINI_BATCH, FULL_BATCH } compare_batch;
-
-/* A method with its default hyper-parameters. */
+/* A method with its default hyper-parameters. A step sees 64 examples, or all that there are, of methods that
+ * need them. */
 typedef struct compare_method {
     const opt_method *method;
     double lr;
-    compare_batch batch;
 } compare_method;
 
 typedef struct compare_task {

@@ -72,6 +72,13 @@ set -- --layers 64,128,64,10 --checkpoint whole.safetensors
 "$images" "$@" --predict "$digits/t10k-images-idx3-ubyte" --dtype f64 >wide.out
 [ "$(wc -l <wide.out)" = 360 ]
 
+# No decay is none, also of a method that has one of its own.
+for optimizer in adam adamw; do
+    "$images" --data "$digits" --layers 64,10 --epochs 1 --weight-decay 0 --optimizer $optimizer \
+        --checkpoint undecayed.safetensors >$optimizer.out
+done
+cmp adam.out adamw.out
+
 refuses 1 'nowhere.safetensors' --layers 64,10 --checkpoint nowhere.safetensors --resume
 refuses 1 'whole.safetensors' --layers 64,32,10 --checkpoint whole.safetensors --resume
 refuses 1 'whole.safetensors' $options --checkpoint whole.safetensors --resume --seed 2

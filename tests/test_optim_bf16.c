@@ -2,6 +2,7 @@
  *
  * State in bf16: its numbers, Adam's averages in it, and that rounding at random is fair.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -159,6 +160,27 @@ static void averages_that_overflow_stay_infinite(void **state)
     single_free(&p);
 }
 
+/* The average of gradients above all that bf16 has is the most that it has: infinite, it would make weights
+ * NaN beside an infinite v. */
+static void gradients_beyond_bf16_leave_the_weights(void **state)
+{
+    (void)state;
+    for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
+        single p = single_new(&opt_adam_bf16, NULL, dtype, 40, 0.1);
+
+        for (int64_t i = 0; i < 40; i++)
+            opt_set(&p.param.grad, i, (i % 2 ? -1 : 1) * (dtype == OPT_F32 ? (double)FLT_MAX : 1e300));
+        for (int t = 0; t < 200; t++)
+            single_step(&p);
+        for (int64_t i = 0; i < 40; i++) {
+            assert_true(opt_get(&p.param.value, i) == 0);
+            assert_close(opt_get(opt_optim_slot(p.optim, 0, "mv"), 2 * i) / (i % 2 ? -0x1.fep127 : 0x1.fep127), 1,
+                         0.02);
+        }
+        single_free(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +190,7 @@ int main(void)
         cmocka_unit_test(each_elements_chances_are_fair),
         cmocka_unit_test(it_does_not_matter_how_parameters_are_cut),
         cmocka_unit_test(averages_that_overflow_stay_infinite),
+        cmocka_unit_test(gradients_beyond_bf16_leave_the_weights),
     };
     return cmocka_run_group_tests_name("bf16", tests, NULL, NULL);
 }

@@ -113,11 +113,39 @@ static void whole_tensor_methods_get_whole_tensors(void **state)
     opt_ctx_free(ctx);
 }
 
+/* Sets every element of w to its number. */
+static opt_status number(const opt_update *u)
+{
+    for (int64_t i = 0; i < opt_tensor_len(&u->w); i++)
+        opt_set(&u->w, i, (double)(u->first + i));
+    return OPT_OK;
+}
+
+/* A frozen parameter counts, though what is before and behind it in the list may lie end to end. */
+static void elements_are_numbered_in_the_order_of_the_list(void **state)
+{
+    const opt_method numbering = {.name = "numbering", .update = number};
+    double w[7] = {0}, g[7] = {0};
+    opt_param p[] = {{.name = "a", .value = wrap(w, 2), .grad = wrap(g, 2)},
+                     {.name = "b", .value = wrap(w + 4, 3), .grad = wrap(g + 4, 3), .frozen = true},
+                     {.name = "c", .value = wrap(w + 2, 2), .grad = wrap(g + 2, 2)}};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    assert_ok(ctx, opt_optim_new(ctx, &numbering, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){p, 3}, &o));
+    assert_ok(ctx, opt_optim_step(o));
+    assert_memory_equal(w, ((double[]){0, 1, 5, 6, 0, 0, 0}), sizeof w);
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(how_parameters_lie_in_memory_does_not_matter),
         cmocka_unit_test(dtypes_may_be_mixed),
+        cmocka_unit_test(elements_are_numbered_in_the_order_of_the_list),
         cmocka_unit_test(whole_tensor_methods_get_whole_tensors),
     };
     return cmocka_run_group_tests_name("optim_layout", tests, NULL, NULL);

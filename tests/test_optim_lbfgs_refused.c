@@ -39,17 +39,19 @@ static void a_start_that_is_not_finite_is_refused(void **state)
     static const struct {
         function *f;
         const char *part;
+        bool unchecked;
     } bad[] = {{of_nan, "lbfgs: the loss before step 1 is nan"},
                {gradient_of_nan, "lbfgs: element 1 of the gradient of a is nan"},
-               {overflowing, "lbfgs: the search failed"}};
+               {gradient_of_nan, "lbfgs: element 1 of the gradient of a is nan", true},
+               {overflowing, "lbfgs: the square of the gradient overflows"}};
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         double x[2];
         objective o;
 
         objective_new(&o, bad[i].f, two, rosenbrock_start);
-        objective_optimize(&o, &opt_lbfgs, NULL, NULL);
+        objective_optimize(&o, &opt_lbfgs, NULL, &(opt_optim_opts){.lr = 1, .unchecked = bad[i].unchecked});
         assert_fails(o.ctx, objective_search(&o), OPT_ENONFINITE, bad[i].part);
         assert_int_equal(o.calls, 1);
         assert_true(isnan(o.loss));

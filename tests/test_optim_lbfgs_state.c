@@ -182,6 +182,11 @@ static void another_history_is_refused(void **state)
     objective_optimize(&b, &opt_lbfgs, &(opt_lbfgs_opts){.history = 11}, NULL);
     assert_ok(a.ctx, opt_save(a.ctx, path, a.params, a.optim, NULL));
     assert_fails(b.ctx, opt_load(b.ctx, path, b.params, b.optim, NULL), OPT_EINVAL, "history");
+    assert_ok(a.ctx, objective_search(&a));
+    assert_fails(b.ctx, opt_optim_copy_state(a.optim, b.optim), OPT_EINVAL,
+                 "copy_state: settings of lbfgs that need another slot s of a");
+    assert_fails(a.ctx, opt_optim_copy_state(b.optim, a.optim), OPT_EINVAL, "another slot s of a");
+    assert_int_equal(opt_optim_steps(b.optim), 0);
     remove(path);
     remove("test_optim_lbfgs_state.tmp.bak");
     objective_free(&a);

@@ -161,6 +161,32 @@ static void an_element_moves_alike_wherever_it_stands(void **state)
     }
 }
 
+/* And so it does where others predict; but Rprop's lengths are its own from the second step on. */
+static void a_rate_of_0_leaves_the_weights(void **state)
+{
+    (void)state;
+    FOR_EACH_METHOD(r)
+    {
+        single p = start(r, OPT_F64, 3, r->lr);
+        double before[3], predicting[3];
+        const bool predicts = r->method->predict != NULL;
+
+        for (int t = 0; t < 5; t++)
+            single_step_down(&p);
+        memcpy(before, p.param.value.data, sizeof before);
+        assert_int_equal(opt_optim_predicting(p.optim, true), predicts ? OPT_OK : OPT_EINVAL);
+        memcpy(predicting, p.param.value.data, sizeof predicting);
+        assert_ok(p.ctx, opt_optim_predicting(p.optim, false));
+        opt_optim_set_lr(p.optim, 0);
+        for (int t = 0; t < 5 && r->method != &opt_rprop; t++)
+            single_step_down(&p);
+        assert_memory_equal(p.param.value.data, before, sizeof before);
+        (void)opt_optim_predicting(p.optim, true);
+        assert_memory_equal(p.param.value.data, predicting, sizeof predicting);
+        single_free(&p);
+    }
+}
+
 static void state_survives_a_copy(void **state)
 {
     (void)state;
@@ -235,6 +261,7 @@ static void state_survives_a_file(void **state)
         single_free(&b);
     }
     remove(path);
+    remove("test_optim_methods.tmp.bak");
 }
 
 /* Those that the defaults need; the others are not there. */
@@ -321,6 +348,7 @@ int main(void)
         cmocka_unit_test(two_runs_give_the_same_bits),
         cmocka_unit_test(an_element_moves_alike_wherever_it_stands),
         cmocka_unit_test(the_mirror_image_takes_the_mirrored_path),
+        cmocka_unit_test(a_rate_of_0_leaves_the_weights),
         cmocka_unit_test(state_survives_a_copy),
         cmocka_unit_test(state_survives_a_file),
         cmocka_unit_test(slots_are_shaped_like_the_parameter_and_start_at_zero),

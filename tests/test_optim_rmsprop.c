@@ -56,6 +56,7 @@ static void rmsprop_has_the_slots_it_needs(void **state)
         single_free(&r);
     }
     remove(path);
+    remove("test_optim_rmsprop.tmp.bak");
 }
 
 static void settings_that_need_other_slots_are_no_copy(void **state)

@@ -267,6 +267,46 @@ static void what_a_search_comes_to_is_passed_on(void **state)
     objective_free(&o);
 }
 
+/* Looks at 1e10 in each weight's place. */
+static opt_status leaps(const opt_search *s)
+{
+    opt_status status;
+
+    for (int p = 0; p < s->params.n; p++)
+        opt_tensor_fill(&s->params.at[p].value, 1e10);
+    status = s->evaluate(s);
+    for (int p = 0; p < s->params.n; p++)
+        opt_tensor_fill(&s->params.at[p].value, 0);
+    return status ? status : *s->loss == HUGE_VAL ? OPT_STOP : OPT_EFORMAT;
+}
+
+static double constant(int n, const double *x, double *g)
+{
+    (void)x;
+    for (int i = 0; i < n; i++)
+        g[i] = 0;
+    return 1;
+}
+
+/* l2 w overflows in f32, and what it adds to the loss, in f64, does not. */
+static void a_gradient_that_l2_makes_infinite_is_found(void **state)
+{
+    static const part singles[] = {{OPT_F32, 2, false}, {OPT_F32, 1, false}, {0}};
+    const opt_method leaping = {.name = "leaping", .search = leaps};
+    const opt_optim_opts opts = {.lr = 1, .l2 = 1e30};
+    objective o;
+
+    (void)state;
+    objective_new(&o, constant, singles, (const double[]){0, 0, 0});
+    objective_optimize(&o, &leaping, NULL, &opts);
+    assert_int_equal(objective_search(&o), OPT_STOP);
+    opt_set(&o.param[1].value, 0, 1e10);
+    o.loss = (double)NAN;
+    assert_fails(o.ctx, objective_search(&o), OPT_ENONFINITE,
+                 "leaping: element 0 of the gradient of b is inf");
+    objective_free(&o);
+}
+
 static opt_status forgets_the_loss(void *ud, double *loss)
 {
     (void)ud;
@@ -311,6 +351,7 @@ int main(void)
         cmocka_unit_test(ranks_sum_loss_and_gradient_once),
         cmocka_unit_test(a_sum_over_ranks_may_fail),
         cmocka_unit_test(what_a_search_comes_to_is_passed_on),
+        cmocka_unit_test(a_gradient_that_l2_makes_infinite_is_found),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests_name("search", tests, NULL, NULL);

@@ -324,6 +324,63 @@ static void other_weights_predict(void **state)
     two_free(&f);
 }
 
+/* What it says in <opt/optim.h> that an update of a whole tensor gets. */
+static void predict_by_product(const opt_update *u)
+{
+    opt_tensor square = u->w;
+
+    if (u->w.ndim != 2 || u->ctx == NULL || u->scratch == NULL)
+        return;
+    square.data = u->scratch;
+    square.dim[1] = square.dim[0];
+    if (!opt_matmul(u->ctx, false, &u->w, true, &u->w, 0, &square))
+        opt_set(&u->w, 0, opt_get(&square, 0));
+}
+
+static void predict_may_use_products_and_scratch(void **state)
+{
+    const opt_method mine = {.name = "mine",
+                             .whole_tensor = true,
+                             .update = nothing,
+                             .scratch = whiten_scratch,
+                             .predict = predict_by_product};
+    opt_optim *o;
+    two f;
+
+    (void)state;
+    two_init(&f, 2);
+    opt_tensor_fill(&f.param[0].value, 0.5);
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &mine, NULL, &fine, f.params, &o));
+    assert_ok(f.ctx, opt_optim_step(o));
+    assert_ok(f.ctx, opt_optim_predicting(o, true));
+    assert_true(opt_get(&f.param[0].value, 0) == 30 * 0.25);
+    opt_optim_free(o);
+    two_free(&f);
+}
+
+/* The rate that predict sees is that of the step done, and a copy's too. */
+static void a_copy_predicts_alike(void **state)
+{
+    const opt_method mine = {.name = "mine", .update = nothing, .predict = predict};
+    opt_optim *a, *b;
+    two f, g;
+
+    (void)state;
+    two_init(&f, 1);
+    two_init(&g, 1);
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &mine, NULL, &fine, f.params, &a));
+    assert_ok(g.ctx, opt_optim_new(g.ctx, &mine, NULL, &(opt_optim_opts){.lr = 3}, g.params, &b));
+    assert_ok(f.ctx, opt_optim_step(a));
+    assert_ok(g.ctx, opt_optim_copy_state(a, b));
+    assert_ok(f.ctx, opt_optim_predicting(a, true));
+    assert_ok(g.ctx, opt_optim_predicting(b, true));
+    assert_true(same_bits(f.params, g.params));
+    opt_optim_free(a);
+    opt_optim_free(b);
+    two_free(&f);
+    two_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +389,8 @@ int main(void)
         cmocka_unit_test(no_allocation_that_fails_is_lost),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(other_weights_predict),
+        cmocka_unit_test(predict_may_use_products_and_scratch),
+        cmocka_unit_test(a_copy_predicts_alike),
     };
     return cmocka_run_group_tests_name("writing", tests, NULL, NULL);
 }

@@ -344,6 +344,24 @@ static void a_nan_is_shown_without_sign(void **state)
     opt_ctx_free(ctx);
 }
 
+/* 0.01, in the range that methods.h has, became less than that when rounded to f32. */
+static void the_least_of_a_range_is_allowed_in_f32_too(void **state)
+{
+    float w = 0, g = 0;
+    opt_param p = {"w", opt_tensor_view(OPT_F32, &w, 0, NULL), opt_tensor_view(OPT_F32, &g, 0, NULL), false};
+    const opt_schedule_free_opts least = {.beta1 = 0.01}, less = {.beta1 = 0.0099};
+    const opt_optim_opts opts = {.lr = 1};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o = NULL;
+
+    (void)state;
+    assert_fails(ctx, opt_optim_new(ctx, &opt_schedule_free, &less, &opts, (opt_params){&p, 1}, &o),
+                 OPT_EINVAL, "schedule_free: beta1 = 0.0099 is outside [0.01, 1)");
+    assert_ok(ctx, opt_optim_new(ctx, &opt_schedule_free, &least, &opts, (opt_params){&p, 1}, &o));
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +381,7 @@ int main(void)
         cmocka_unit_test(columns_without_examples_spoil_nothing),
         cmocka_unit_test(any_status_of_an_update_is_passed_on),
         cmocka_unit_test(a_nan_is_shown_without_sign),
+        cmocka_unit_test(the_least_of_a_range_is_allowed_in_f32_too),
     };
     return cmocka_run_group_tests_name("regressions", tests, NULL, NULL);
 }

@@ -213,8 +213,8 @@ typedef struct opt_rprop_opts {
  *     y <- (1 - beta1) z + beta1 x
  *
  * Between opt_optim_predicting(o, true) and (o, false) the parameters are x, and y is kept in room of its
- * own. It does without a schedule, and where there is one c knows nothing of it; its learning rates are one
- * to ten times Adam's. */
+ * own. It does without a schedule, and where there is one c knows nothing of it, but for rates of 0; its
+ * learning rates are one to ten times Adam's. */
 extern const opt_method opt_schedule_free;
 typedef struct opt_schedule_free_opts {
     double beta1;  /* how near y is to x, in [0.01, 1); 0 means 0.9 */

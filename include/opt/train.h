@@ -86,8 +86,9 @@ typedef struct opt_train_opts {
      * one's by more than min_gain. */
     int64_t patience; /* stop after so many epochs that are not the best; 0: never */
     double min_gain;
-    bool keep_best; /* when all epochs are done or patience is at an end, put back the best one's weights; a
-                       checkpoint holds the last ones too, from which training goes on */
+    bool keep_best; /* when all epochs are done, patience is at an end or no lower loss is found, put back the
+                       best one's weights; a checkpoint holds the last ones too, from which training goes on.
+                       They are those that predict: opt_optim_predicting is not for them any more */
 
     /* Each epoch adds a line to this file, of its number, step, loss, last_loss, lr, grad_norm, seconds,
      * val_loss and val_accuracy, in one write: a JSON object if the name ends in ".jsonl", otherwise CSV,
@@ -109,8 +110,9 @@ typedef struct opt_train_opts {
  *
  * A method that searches, as opt_lbfgs does, evaluates a batch as often as it needs to, and wants batches of
  * all examples: then training also ends, with OPT_OK, after the epoch in which it finds no lower loss, and
- * another call does no more than one such. With more batches than one it goes on to the next. The losses
- * reported are, as ever, those before the step. It cannot accumulate.
+ * another call does no more than one such, unless it begins from best weights that were put back. With more
+ * batches than one it goes on to the next. The losses reported are, as ever, those before the step. It cannot
+ * accumulate.
  *
  * An epoch ends with, in this order: validation, whether it is the best, the log, on_epoch, a checkpoint. One
  * that could not be validated or logged has not ended, and does so in the next call.

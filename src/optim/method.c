@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Checks of a method and its hyper-parameters; the table of the library's own.
+ * Checks of a method and its hyper-parameters; what the library's own share.
  */
 #include "optim/method.h"
 
@@ -84,14 +84,15 @@ opt_status opt__read_hyper(opt_ctx *ctx, const opt_method *m, const void *given,
 
 /* ---- The library's own --------------------------------------------------------------------------------- */
 
-static const opt_method *const own[] = {&opt_gd,    &opt_momentum,  &opt_heavy_ball,    &opt_nesterov,
-                                        &opt_adam,  &opt_adamw,     &opt_amsgrad,       &opt_nadam,
-                                        &opt_radam, &opt_rmsprop,   &opt_adagrad,       &opt_lion,
-                                        &opt_rprop, &opt_adam_bf16, &opt_schedule_free, NULL};
+/* Those that take an adjustment into their own pass. Muon does not, and L-BFGS has none. */
+static const opt_method *const adjusting[] = {&opt_gd,    &opt_momentum,  &opt_heavy_ball,    &opt_nesterov,
+                                              &opt_adam,  &opt_adamw,     &opt_amsgrad,       &opt_nadam,
+                                              &opt_radam, &opt_rmsprop,   &opt_adagrad,       &opt_lion,
+                                              &opt_rprop, &opt_adam_bf16, &opt_schedule_free, NULL};
 
 bool opt__adjusts(const opt_method *m)
 {
-    for (const opt_method *const *known = own; *known != NULL; known++)
+    for (const opt_method *const *known = adjusting; *known != NULL; known++)
         if (m->update == (*known)->update)
             return true;
     return false;

@@ -13,7 +13,7 @@
 /* OPT_OK when the method can be run. */
 opt_status opt__check_method(opt_ctx *ctx, const opt_method *m);
 
-/* Whether it is one of the library's own methods, whose updates heed opt_update's adjust. */
+/* Whether its update is one of the library's own that heed opt_update's adjust. */
 bool opt__adjusts(const opt_method *m);
 
 /* The loops for what u shows. */

@@ -341,8 +341,10 @@ static opt_status search(const opt_search *search)
         t.n += opt_tensor_len(&search->params.at[p].value);
     t.chunk = ((t.n - 1) / CHUNKS / OPT__SUM_BLOCK + 1) * OPT__SUM_BLOCK;
     square = product(&t, gradient, gradient);
-    if (!isfinite(square))
-        return OPT_ENONFINITE;
+    if (!isfinite(square)) {
+        s = opt__blame_nonfinite(search->ctx, opt_lbfgs.name, search->params);
+        return s ? s : opt__fail(search->ctx, OPT_ENONFINITE, "lbfgs: the square of the gradient overflows");
+    }
     if (square == 0)
         return OPT_STOP;
     if (search->lr == 0) { /* the weights are frozen, and there is no pair of this step */

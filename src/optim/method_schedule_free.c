@@ -32,7 +32,8 @@ static opt_status update(const opt_update *u)
 {
     const opt_schedule_free_opts *h = u->hyper;
     const opt__adjust *given = u->adjust;
-    const double part = warm(h, u->t), c = u->t == 1 ? 1 : part * part / sum_of_squares(h, u->t);
+    const double part = warm(h, u->t);
+    const double c = u->t == 1 ? 1 : u->lr == 0 ? 0 : part * part / sum_of_squares(h, u->t);
     const double constants[OPT__CONSTANTS] = {u->lr * part,
                                               h->beta2,
                                               1 - h->beta2,
@@ -64,7 +65,8 @@ static void predict(const opt_update *u)
     }
 }
 
-static const opt_hyper hyper[] = {{"beta1", 0.9, 0.01, 1},
+/* 0.01 is allowed in f32 too, where it is a little less. */
+static const opt_hyper hyper[] = {{"beta1", 0.9, (double)0.01f, 1},
                                   {"beta2", 0.999, 0, 1},
                                   {"eps", 1e-8, DBL_MIN, HUGE_VAL},
                                   {"warmup", 0, 0, 0x1p53}};

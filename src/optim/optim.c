@@ -125,12 +125,13 @@ static bool joins(const opt_tensor *a, const opt_tensor *b)
     return a->data != NULL && a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
 }
 
-/* Whether parameter p, with these slots, goes on where the run ends. */
-static bool continues(const opt_optim *o, const opt__run *r, int p)
+/* Whether parameter p, of element number `first` among all, goes on where the run ends, and so do its slots.
+ */
+static bool continues(const opt_optim *o, const opt__run *r, int p, int64_t first)
 {
-    if (o->method.whole_tensor || r->lr_factor != o->params[p].lr_factor ||
-        r->decay_factor != o->params[p].decay_factor || !joins(&r->w, &o->params[p].value) ||
-        !joins(&r->g, &o->params[p].grad))
+    if (o->method.whole_tensor || r->first + opt_tensor_len(&r->w) != first ||
+        r->lr_factor != o->params[p].lr_factor || r->decay_factor != o->params[p].decay_factor ||
+        !joins(&r->w, &o->params[p].value) || !joins(&r->g, &o->params[p].grad))
         return false;
     for (int s = 0; s < o->nslots; s++)
         if (!joins(&r->slot[s], &o->slots[p * o->nslots + s]))
@@ -161,12 +162,13 @@ static void find_runs(opt_optim *o)
 
     for (int p = 0; p < o->nparams; p++) {
         const opt_param *param = &o->params[p];
+        const int64_t number = first;
         opt__run *r = o->runs + o->nruns;
 
         first += opt_tensor_len(&param->value);
         if (param->frozen)
             continue;
-        if (o->nruns > 0 && continues(o, r - 1, p)) {
+        if (o->nruns > 0 && continues(o, r - 1, p, number)) {
             extend(o, r - 1, p);
             continue;
         }
@@ -175,7 +177,7 @@ static void find_runs(opt_optim *o)
                         .lr_factor = param->lr_factor,
                         .decay_factor = param->decay_factor,
                         .param = p,
-                        .first = first - opt_tensor_len(&param->value)};
+                        .first = number};
         for (int s = 0; s < o->nslots; s++)
             r->slot[s] = o->slots[p * o->nslots + s];
         if (!o->method.whole_tensor) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The driver's insides, shared by optim.c (making one), state.c and step.c, and what the training loop sees
- * of it.
+ * The driver's insides, shared by optim.c and slots.c (making one), state.c, step.c and search.c, and what
+ * the training loop sees of it.
  *
  * Parameters whose values and gradients lie end to end in memory are stepped as one run, so a network of many
  * small tensors costs no more than one large tensor. Slots of a name are one block of memory in the order of
@@ -57,7 +57,6 @@ struct opt_optim {
     struct {
         opt_params params; /* those that move */
         opt_tensor *slot;  /* [params.n * OPT_MAX_SLOTS] */
-
     } search;
     opt__stretch *gradients; /* as few as there are gaps between them */
     int ngradients;

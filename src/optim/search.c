@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "optim/optim.h"
+#include "optim/params.h"
 
 /* ---- Making and freeing what it needs ------------------------------------------------------------------ */
 
@@ -113,12 +114,27 @@ static void add_l2(opt_optim *o)
     }
 }
 
+/* Whether the gradients that the method sees are finite. */
+static bool are_finite(const opt_optim *o)
+{
+    double norm[2];
+    bool finite = true;
+
+    if (!(o->opts.l2 > 0))
+        return !opt__norm(o->ctx, o->gradients, o->ngradients, HUGE_VAL, o->sums, norm);
+    for (int i = 0; finite && i < o->search.params.n; i++) {
+        const opt__stretch all = {o->search.params.at[i].grad, 0};
+
+        finite = !opt__norm(o->ctx, &all, 1, HUGE_VAL, o->sums, norm);
+    }
+    return finite;
+}
+
 /* opt_search.evaluate. */
 static opt_status evaluate(const opt_search *search)
 {
     job *j = search->driver;
     opt_optim *o = j->optim;
-    double norm[2];
     opt_status s;
 
     j->moved = true;
@@ -129,7 +145,7 @@ static opt_status evaluate(const opt_search *search)
         return s;
     *search->loss = j->loss + penalty(o);
     add_l2(o);
-    if (isfinite(*search->loss) && opt__norm(o->ctx, o->gradients, o->ngradients, HUGE_VAL, o->sums, norm))
+    if (isfinite(*search->loss) && !are_finite(o))
         *search->loss = HUGE_VAL;
     return OPT_OK;
 }
@@ -182,6 +198,8 @@ static opt_status search_step(opt_optim *o, job *j, bool first)
         return opt__fail(o->ctx, OPT_ENONFINITE, "%s: the loss before step %lld is %g", o->method.name,
                          (long long)o->t + 1, opt__shown(loss));
     add_l2(o);
+    if (o->opts.l2 > 0 && !are_finite(o))
+        return opt__blame_nonfinite(o->ctx, o->method.name, o->search.params);
     search.lr = lr;
     s = run_search(o, j, &search);
     if (s)

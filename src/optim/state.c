@@ -37,6 +37,20 @@ opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot)
     return s < o->nslots && o->slots[param * o->nslots + s].data ? &o->slots[param * o->nslots + s] : NULL;
 }
 
+/* The shape of a slot may depend on settings, and so may whether a parameter has it. */
+static opt_status check_slots(const opt_optim *src, const opt_optim *dst)
+{
+    for (int i = 0; i < src->nparams * src->nslots; i++) {
+        const opt_tensor *a = &src->slots[i], *b = &dst->slots[i];
+
+        if (a->dtype != b->dtype || !opt__same_shape(a, b))
+            return opt__fail(dst->ctx, OPT_EINVAL,
+                             "copy_state: settings of %s that need another slot %s of %s", src->method.name,
+                             opt__slot_name(src, i % src->nslots), dst->params[i / src->nslots].name);
+    }
+    return OPT_OK;
+}
+
 static opt_status check_alike(const opt_optim *src, const opt_optim *dst)
 {
     if (strcmp(src->method.name, dst->method.name) != 0)
@@ -61,7 +75,7 @@ static opt_status check_alike(const opt_optim *src, const opt_optim *dst)
             return opt__fail(dst->ctx, OPT_EDTYPE, "copy_state: %s is %s, %s is %s", a->name,
                              opt__dtype_name(a->value.dtype), b->name, opt__dtype_name(b->value.dtype));
     }
-    return OPT_OK;
+    return check_slots(src, dst);
 }
 
 opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
@@ -81,9 +95,11 @@ opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst)
         if (from->data != NULL && src != dst)
             memcpy(dst->slots[i].data, from->data, (size_t)opt_tensor_len(from) * opt__size(from->dtype));
     }
-    if (!s)
-        dst->t = src->t;
-    return s;
+    if (s)
+        return s;
+    dst->t = src->t;
+    dst->last_lr = src->last_lr;
+    return OPT_OK;
 }
 
 /* The elements of a and b change places. */
@@ -109,6 +125,8 @@ static void predict(const opt_optim *o, int p, int64_t first)
                     .lr = o->last_lr * o->params[p].lr_factor,
                     .w = *w,
                     .first = first,
+                    .ctx = o->method.whole_tensor ? o->ctx : NULL,
+                    .scratch = o->scratch,
                     .kernels = o->ctx->kernels};
 
     if (o->opts.average > 0) {

@@ -241,8 +241,9 @@ typedef struct opt_schedule_free_opts {
  * nothing lower is found along d, the pairs are forgotten for a search along -g. With an lr of 0 the weights
  * stay, and the step makes no pair.
  *
- * Slots "s" and "y", [history + 1, the parameter's elements] of each parameter, the rows taken in turn, and
- * "d": 2 history + 3 numbers a parameter. Where s.y is not above 2^-52 y.y, there is no pair.
+ * Slots "s" and "y", [history + 1, the parameter's elements] of each parameter, and "d": 2 history + 3
+ * numbers a parameter. Step t has row (t - 1) mod (history + 1): its pair, scaled so that s.y = 1, or zeros
+ * where it has none, as where s.y is not above 2^-52 y.y. The next step's row is its room to work in.
  *
  * Defaults as PyTorch has them, but for history, which is 100 there: 3 to 20 are what Nocedal & Wright found
  * to do well, and more take their time and memory in every step. Of history and max_evals the whole part

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool counting, read_failed;
+static bool counting, closing, read_failed;
 static failing_how how_to_fail;
 static long calls, fail_at;
 static char made[10000];
@@ -51,7 +51,7 @@ static bool fails(const char *name)
     const size_t used = strlen(made);
     const bool now = counting && (calls == fail_at || (how_to_fail == FAIL_ALL && calls > fail_at));
 
-    if (!counting)
+    if (!counting || closing)
         return false;
     calls++;
     snprintf(made + used, sizeof made - used, " %s", name);
@@ -130,13 +130,17 @@ int __wrap_close(int d)
     return now ? -1 : result;
 }
 
+/* What the C library calls itself meanwhile comes here as well where it is linked statically. */
 int __real_fclose(FILE *f);
 int __wrap_fclose(FILE *f);
 int __wrap_fclose(FILE *f)
 {
     const bool now = fails("fclose");
-    const int result = __real_fclose(f);
+    int result;
 
+    closing = true;
+    result = __real_fclose(f);
+    closing = false;
     return now ? EOF : result;
 }
 

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -65,12 +67,13 @@ static bool fails(const char *name)
 }
 
 /* The linker has the library call __wrap_x where it says x, and finds x itself under __real_x. */
-#define WRAP(type, name, parameters, arguments)                                                              \
+#define WRAP(type, name, parameters, arguments) WRAP_AS(#name, type, name, parameters, arguments)
+#define WRAP_AS(shown, type, name, parameters, arguments)                                                    \
     type __real_##name parameters;                                                                           \
     type __wrap_##name parameters;                                                                           \
     type __wrap_##name parameters                                                                            \
     {                                                                                                        \
-        return fails(#name) ? -1 : __real_##name arguments;                                                  \
+        return fails(shown) ? -1 : __real_##name arguments;                                                  \
     }
 
 WRAP(int, fstat, (int d, struct stat *about), (d, about))
@@ -83,6 +86,15 @@ WRAP(int, fflush, (FILE * f), (f))
 WRAP(int, fseek, (FILE * f, long offset, int from), (f, offset, from))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, remove, (const char *path), (path))
+
+/* Where a long has 32 bits, glibc has these under other names for files of any size. */
+#if defined(__GLIBC__) && LONG_MAX == INT32_MAX
+#define LARGE_FILES
+WRAP_AS("fstat", int, fstat64, (int d, struct stat *about), (d, about))
+WRAP_AS("stat", int, stat64, (const char *path, struct stat *about), (path, about))
+WRAP_AS("lstat", int, lstat64, (const char *path, struct stat *about), (path, about))
+WRAP_AS("ftruncate", int, ftruncate64, (int d, off_t size), (d, size))
+#endif
 
 int __real_link(const char *from, const char *to);
 int __wrap_link(const char *from, const char *to);
@@ -105,19 +117,26 @@ int __wrap_fsync(int d)
     return fails("fsync") ? -1 : 0;
 }
 
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...)
-{
-    va_list args;
-    mode_t mode = 0;
+/* With O_CREAT there is a mode as well, which is harmless without. */
+#define WRAP_OPEN(name)                                                                                      \
+    int __real_##name(const char *path, int flags, ...);                                                     \
+    int __wrap_##name(const char *path, int flags, ...);                                                     \
+    int __wrap_##name(const char *path, int flags, ...)                                                      \
+    {                                                                                                        \
+        va_list args;                                                                                        \
+        mode_t mode = 0;                                                                                     \
+                                                                                                             \
+        va_start(args, flags);                                                                               \
+        if (flags & O_CREAT)                                                                                 \
+            mode = va_arg(args, mode_t);                                                                     \
+        va_end(args);                                                                                        \
+        return fails("open") ? -1 : __real_##name(path, flags, mode);                                        \
+    }
 
-    va_start(args, flags);
-    if (flags & O_CREAT)
-        mode = va_arg(args, mode_t);
-    va_end(args);
-    return fails("open") ? -1 : __real_open(path, flags, mode);
-}
+WRAP_OPEN(open)
+#ifdef LARGE_FILES
+WRAP_OPEN(open64)
+#endif
 
 /* What is closed is closed, even when that comes to an error. */
 int __real_close(int d);

@@ -5,10 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -87,9 +85,8 @@ WRAP(int, fseek, (FILE * f, long offset, int from), (f, offset, from))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, remove, (const char *path), (path))
 
-/* Where a long has 32 bits, glibc has these under other names for files of any size. */
-#if defined(__GLIBC__) && LONG_MAX == INT32_MAX
-#define LARGE_FILES
+/* With _FILE_OFFSET_BITS 64, for files of any size, glibc has these under other names. */
+#ifdef __GLIBC__
 WRAP_AS("fstat", int, fstat64, (int d, struct stat *about), (d, about))
 WRAP_AS("stat", int, stat64, (const char *path, struct stat *about), (path, about))
 WRAP_AS("lstat", int, lstat64, (const char *path, struct stat *about), (path, about))
@@ -134,7 +131,7 @@ int __wrap_fsync(int d)
     }
 
 WRAP_OPEN(open)
-#ifdef LARGE_FILES
+#ifdef __GLIBC__
 WRAP_OPEN(open64)
 #endif
 

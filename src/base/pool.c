@@ -151,14 +151,18 @@ static void *serve(void *arg)
 /* Signals stay with the threads the program made itself. Where no more threads can be had, fewer will do. */
 static void start(opt__pool *p)
 {
-    sigset_t all, before;
     int n = 1;
+#ifndef _WIN32
+    sigset_t all, before;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
     while (n < p->threads && pthread_create(&p->worker[n].thread, NULL, serve, &p->worker[n]) == 0)
         n++;
+#ifndef _WIN32
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
     p->threads = n;
     p->process = getpid();
     p->started = true;

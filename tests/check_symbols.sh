@@ -29,7 +29,7 @@ printf '%s\n' "$symbols" | SHARED=$shared DECLARED=$declared awk -F '[ \t]*[|][ 
         ends   = "^(_?exit|_Exit|quick_exit|abort|raise|__assert.*)$"
         prints = "^(_*v?printf(_chk)?|puts|putchar|perror|stdout|stderr)$"
         memory = "^(malloc|calloc|realloc|reallocarray|aligned_alloc|posix_memalign|strdup|strndup|free)$"
-        private = ENVIRON["SHARED"] ? "^$" : "^opt__"
+        private = ENVIRON["SHARED"] ? "^$" : "^(opt__|__x86[.]get_pc_thunk[.])" # the latter by gcc
         n = split(ENVIRON["DECLARED"], word, /[ \t\n]+/)
         for (i = 1; i <= n; i++)
             declared[word[i]] = 1

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool counting, read_failed;
+static bool counting, closing, read_failed;
 static failing_how how_to_fail;
 static long calls, fail_at;
 static char made[10000];
@@ -51,7 +51,7 @@ static bool fails(const char *name)
     const size_t used = strlen(made);
     const bool now = counting && (calls == fail_at || (how_to_fail == FAIL_ALL && calls > fail_at));
 
-    if (!counting)
+    if (!counting || closing)
         return false;
     calls++;
     snprintf(made + used, sizeof made - used, " %s", name);
@@ -65,12 +65,13 @@ static bool fails(const char *name)
 }
 
 /* The linker has the library call __wrap_x where it says x, and finds x itself under __real_x. */
-#define WRAP(type, name, parameters, arguments)                                                              \
+#define WRAP(type, name, parameters, arguments) WRAP_AS(#name, type, name, parameters, arguments)
+#define WRAP_AS(shown, type, name, parameters, arguments)                                                    \
     type __real_##name parameters;                                                                           \
     type __wrap_##name parameters;                                                                           \
     type __wrap_##name parameters                                                                            \
     {                                                                                                        \
-        return fails(#name) ? -1 : __real_##name arguments;                                                  \
+        return fails(shown) ? -1 : __real_##name arguments;                                                  \
     }
 
 WRAP(int, fstat, (int d, struct stat *about), (d, about))
@@ -83,6 +84,14 @@ WRAP(int, fflush, (FILE * f), (f))
 WRAP(int, fseek, (FILE * f, long offset, int from), (f, offset, from))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, remove, (const char *path), (path))
+
+/* With _FILE_OFFSET_BITS 64, for files of any size, glibc has these under other names. */
+#ifdef __GLIBC__
+WRAP_AS("fstat", int, fstat64, (int d, struct stat *about), (d, about))
+WRAP_AS("stat", int, stat64, (const char *path, struct stat *about), (path, about))
+WRAP_AS("lstat", int, lstat64, (const char *path, struct stat *about), (path, about))
+WRAP_AS("ftruncate", int, ftruncate64, (int d, off_t size), (d, size))
+#endif
 
 int __real_link(const char *from, const char *to);
 int __wrap_link(const char *from, const char *to);
@@ -105,19 +114,26 @@ int __wrap_fsync(int d)
     return fails("fsync") ? -1 : 0;
 }
 
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...)
-{
-    va_list args;
-    mode_t mode = 0;
+/* With O_CREAT there is a mode as well, which is harmless without. */
+#define WRAP_OPEN(name)                                                                                      \
+    int __real_##name(const char *path, int flags, ...);                                                     \
+    int __wrap_##name(const char *path, int flags, ...);                                                     \
+    int __wrap_##name(const char *path, int flags, ...)                                                      \
+    {                                                                                                        \
+        va_list args;                                                                                        \
+        mode_t mode = 0;                                                                                     \
+                                                                                                             \
+        va_start(args, flags);                                                                               \
+        if (flags & O_CREAT)                                                                                 \
+            mode = va_arg(args, mode_t);                                                                     \
+        va_end(args);                                                                                        \
+        return fails("open") ? -1 : __real_##name(path, flags, mode);                                        \
+    }
 
-    va_start(args, flags);
-    if (flags & O_CREAT)
-        mode = va_arg(args, mode_t);
-    va_end(args);
-    return fails("open") ? -1 : __real_open(path, flags, mode);
-}
+WRAP_OPEN(open)
+#ifdef __GLIBC__
+WRAP_OPEN(open64)
+#endif
 
 /* What is closed is closed, even when that comes to an error. */
 int __real_close(int d);
@@ -130,13 +146,17 @@ int __wrap_close(int d)
     return now ? -1 : result;
 }
 
+/* What the C library calls itself meanwhile comes here as well where it is linked statically. */
 int __real_fclose(FILE *f);
 int __wrap_fclose(FILE *f);
 int __wrap_fclose(FILE *f)
 {
     const bool now = fails("fclose");
-    const int result = __real_fclose(f);
+    int result;
 
+    closing = true;
+    result = __real_fclose(f);
+    closing = false;
     return now ? EOF : result;
 }
 

@@ -4,6 +4,7 @@
 # Compiles and runs every C program of the README, verbatim, and compares what it prints with the text block after it.
 #
 # usage: readme.sh README WORK_FOLDER COMPILER [ARGUMENT...]     the arguments end every compilation
+# Variable: EMULATOR, what is to run the programs
 set -eu
 readme=$1 work=$2 cc=$3
 shift 3
@@ -22,7 +23,7 @@ n=0
 for program in "$work"/*.c; do
     base=${program%.c}
     "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -Wno-misleading-indentation -o "$base" "$program" "$@"
-    (cd "$work" && "$base") >"$base.out"
+    (cd "$work" && ${EMULATOR-} "$base") >"$base.out"
     diff -u "$base.txt" "$base.out"
     n=$((n + 1))
 done

@@ -13,6 +13,13 @@
 #include <cmocka.h>
 #include <opt.h>
 
+/* What depends on how large an object can be: where pointers have 64 bits, and where they have 32. */
+#if SIZE_MAX > UINT32_MAX
+#define BY_WIDTH(wide, narrow) wide
+#else
+#define BY_WIDTH(wide, narrow) narrow
+#endif
+
 /* Fails unless |x - y| <= tol; a NaN on either side fails. */
 #define assert_close(x, y, tol) support_assert_close((x), (y), (tol), #x, __FILE__, __LINE__)
 void support_assert_close(double x, double y, double tol, const char *what, const char *file, int line);

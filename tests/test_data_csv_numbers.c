@@ -286,6 +286,7 @@ static void check_point_and_no_comma(void)
     check_refused("1.500,5\n", &(opt_csv_opts){.delimiter = ';'}, "\"1.500,5\" is not a number");
 }
 
+/* musl has a locale of every name, with a point in each. */
 static bool is_german(void)
 {
     return strcmp(localeconv()->decimal_point, ",") == 0;
@@ -295,9 +296,8 @@ static void the_programs_locale_makes_no_difference(void **state)
 {
     (void)state;
     check_point_and_no_comma();
-    if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL)
+    if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL || !is_german())
         skip();
-    assert_true(is_german());
     check_point_and_no_comma();
     assert_true(is_german());
     setlocale(LC_ALL, "C");
@@ -308,6 +308,7 @@ static void the_threads_locale_is_left_alone(void **state)
 {
     const locale_t before = uselocale((locale_t)0);
     locale_t german;
+    bool comma;
 
     (void)state;
     check_point_and_no_comma();
@@ -316,9 +317,10 @@ static void the_threads_locale_is_left_alone(void **state)
     if (german == (locale_t)0)
         skip();
     uselocale(german);
+    comma = is_german();
     check_point_and_no_comma();
     assert_true(uselocale((locale_t)0) == german);
-    assert_true(is_german());
+    assert_true(is_german() == comma);
     uselocale(before);
     freelocale(german);
 }

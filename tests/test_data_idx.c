@@ -224,9 +224,9 @@ static void headers_that_lie_are_refused(void **state)
         {{0, 1, 8, 1, 0, 0, 0, 92}, "not an IDX file"},
         {{0, 0, 14, 2, 255, 255, 255, 255, 255, 255, 255, 255}, "the size of the array overflows"},
         {{0, 0, 8, 3, 64, 0, 0, 0, 64, 0, 0, 0, 64}, "the size of the array overflows"},
-        {{0, 0, 8, 1, 255, 255, 255, 255}, "elements"}, /* "end within", or "of which there are 92" */
-        {{0, 0, 14, 1, 255, 255, 255, 255}, "elements"},
-        {{0, 0, 8, 2, 8, 0, 0, 0, 8}, "elements"},
+        {{0, 0, 8, 1, 15, 255, 255, 255}, "elements"}, /* "end within", or "of which there are 92" */
+        {{0, 0, 14, 1, 15, 255, 255, 255}, "elements"},
+        {{0, 0, 8, 2, 1, 0, 0, 0, 0, 0, 0, 8}, "elements"},
     };
     idx_file *f = *state;
 
@@ -279,7 +279,7 @@ static void bombs_take_no_memory(void **state)
 {
     idx_make_bomb(*state, (const unsigned char[]){0, 0, 8, 1, 0, 0, 0, 1, 0}, 9);
     check_refused(*state, OPT_F32, "there is more after the last element");
-    idx_make_bomb(*state, (const unsigned char[]){0, 0, 8, 1, 255, 255, 255, 255, 0}, 9);
+    idx_make_bomb(*state, (const unsigned char[]){0, 0, 8, 1, 15, 255, 255, 255, 0}, 9);
     check_refused(*state, OPT_F32, "the compressed data ends or is damaged within the elements");
 }
 

@@ -30,7 +30,8 @@ static void options_out_of_range_are_refused_by_name(void **state)
         {{.size = {INT64_MAX, INT64_MAX}}, "mlp: size[0] = 9223372036854775807 times size[1]"},
         {{.size = {1, INT64_MAX}}, "overflows"},
         {{.size = {INT64_MAX / 8, 1}}, "overflows"},
-        {{.size = {2, 3, (int64_t)1 << 31, (int64_t)1 << 31}}, "mlp: size[2] = 2147483648 times size[3]"},
+        {{.size = {2, 3, (int64_t)1 << BY_WIDTH(31, 16), (int64_t)1 << 31}},
+         BY_WIDTH("mlp: size[2] = 2147483648 times size[3]", "mlp: size[2] = 65536 times size[3]")},
         {{.size = {(int64_t)1 << 32, (int64_t)1 << 32}}, "overflows"},
         {{.size = {2, 3}, .act = (opt_act)3}, "mlp: act = 3 is unknown"},
         {{.size = {2, 3}, .loss = (opt_loss)3}, "mlp: loss = 3 is unknown"},
@@ -53,7 +54,7 @@ static void *refuse_much(void *ud, void *p, size_t old_size, size_t new_size)
 {
     (void)ud;
     (void)old_size;
-    if (new_size == 0 || new_size > (size_t)1 << 24) {
+    if (new_size == 0 || new_size > (size_t)1 << 20) {
         free(p);
         return NULL;
     }
@@ -63,9 +64,10 @@ static void *refuse_much(void *ud, void *p, size_t old_size, size_t new_size)
 /* Sizes that no memory holds, though their bytes can be counted. */
 static void sizes_beyond_memory_are_out_of_memory(void **state)
 {
-    static const opt_mlp_opts large[] = {{.size = {2, (int64_t)1 << 40, 1}},
-                                         {.size = {(int64_t)1 << 50, 1}},
-                                         {.size = {(int64_t)1 << 25, (int64_t)1 << 25, 3}}};
+    static const opt_mlp_opts large[] = {
+        {.size = {2, (int64_t)1 << BY_WIDTH(40, 18), 1}},
+        {.size = {(int64_t)1 << BY_WIDTH(50, 18), 1}},
+        {.size = {(int64_t)1 << BY_WIDTH(25, 9), (int64_t)1 << BY_WIDTH(25, 10), 3}}};
     opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = {refuse_much, NULL}});
     opt_mlp *net = NULL;
 

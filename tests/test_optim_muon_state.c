@@ -380,7 +380,8 @@ static void what_is_too_large_is_refused(void **state)
     opt_param p = {.name = "w"};
     opt_optim *o;
 
-    p.value = opt_tensor_view(OPT_F32, w, 2, (int64_t[]){INT64_C(1) << 30, INT64_C(1) << 29});
+    p.value = opt_tensor_view(OPT_F32, w, 2,
+                              (int64_t[]){INT64_C(1) << BY_WIDTH(30, 14), INT64_C(1) << BY_WIDTH(29, 13)});
     assert_int_equal(opt_muon.scratch(NULL, &p.value), -1);
     p.value = opt_tensor_view(OPT_F32, w, 2, (int64_t[]){1, 1});
     p.grad = opt_tensor_view(OPT_F32, g, 2, (int64_t[]){1, 1});

@@ -156,8 +156,8 @@ static void parameters_that_do_not_fit(void **state)
     assert_refused(&f, &opt_gd, NULL, &fine, both, OPT_ESHAPE, "gd: a: dim[0] = 0 is below 1");
     memcpy(p, f.param, sizeof p);
     for (int i = 0; i < 2; i++) { /* each fits in memory, both do not; the gradients are somewhere far away */
-        p[i].value.dim[0] = p[i].grad.dim[0] = INT64_MAX / 16 + 1;
-        p[i].grad.data = (void *)((uintptr_t)1 << 63); /* NOLINT(performance-no-int-to-ptr) */
+        p[i].value.dim[0] = p[i].grad.dim[0] = PTRDIFF_MAX / 16 + 1;
+        p[i].grad.data = (void *)(UINTPTR_MAX / 2 + 1); /* NOLINT(performance-no-int-to-ptr) */
     }
     assert_refused(&f, &opt_adam, NULL, &fine, both, OPT_ESHAPE,
                    "adam: the size of all parameters overflows");

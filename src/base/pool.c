@@ -16,7 +16,8 @@
  * ends the turn before it looks who is busy: so either the thread sees that it is too late, or the caller
  * sees that it is there. These two, and the pairs `turn` and `asleep`, `busy` and `waiting`, need one order
  * that all agree on, which is C11's default for atomics. What one thread writes and another reads is kept on
- * few cache lines: each costs a tenth of a microsecond to pass on.
+ * few cache lines: each costs a tenth of a microsecond to pass on. What is exchanged is an int, even where it
+ * is true or false: riscv64 cannot exchange a byte without a library more.
  */
 #define _POSIX_C_SOURCE 200809L /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
@@ -36,7 +37,7 @@
 typedef struct worker {
     _Alignas(64) atomic_llong next; /* of the parts dealt to this thread, the first that no one has taken */
     int64_t end;
-    atomic_bool busy; /* may be at work */
+    atomic_int busy; /* may be at work */
     opt__pool *pool;
     pthread_t thread;
     int index;
@@ -47,9 +48,9 @@ struct opt__pool {
     atomic_int asleep;
     opt__part *run;
     void *arg;
-    worker *worker;      /* [threads]; 0 is the caller */
-    int threads;         /* wanted; once `started`, those there are */
-    atomic_bool waiting; /* the caller sleeps until none is busy */
+    worker *worker;     /* [threads]; 0 is the caller */
+    int threads;        /* wanted; once `started`, those there are */
+    atomic_int waiting; /* the caller sleeps until none is busy */
     atomic_bool quit;
     bool started;
     pid_t process; /* that started them: a child of it has none */
@@ -150,14 +151,18 @@ static void *serve(void *arg)
 /* Signals stay with the threads the program made itself. Where no more threads can be had, fewer will do. */
 static void start(opt__pool *p)
 {
-    sigset_t all, before;
     int n = 1;
+#ifndef _WIN32
+    sigset_t all, before;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
     while (n < p->threads && pthread_create(&p->worker[n].thread, NULL, serve, &p->worker[n]) == 0)
         n++;
+#ifndef _WIN32
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
     p->threads = n;
     p->process = getpid();
     p->started = true;

@@ -301,24 +301,65 @@ static opt_status take_number(csv *c, int64_t record, void *arg)
     return OPT_OK;
 }
 
-/* The tensor, read with the C locale's decimal point, whatever the program's. */
+#ifndef _WIN32
+
+typedef struct locales {
+    locale_t plain, before;
+} locales;
+
+/* The C locale for this thread, whatever the program's. */
+static bool begin_plain(locales *l)
+{
+    l->plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (l->plain == (locale_t)0)
+        return false;
+    l->before = uselocale(l->plain);
+    return true;
+}
+
+static void end_plain(const locales *l)
+{
+    uselocale(l->before);
+    freelocale(l->plain);
+}
+
+#else
+
+typedef struct locales {
+    int of_thread;
+    char before[256];
+} locales;
+
+static bool begin_plain(locales *l)
+{
+    l->of_thread = _configthreadlocale(_ENABLE_PER_THREAD_LOCALE);
+    snprintf(l->before, sizeof l->before, "%s", setlocale(LC_NUMERIC, NULL));
+    return setlocale(LC_NUMERIC, "C") != NULL;
+}
+
+static void end_plain(const locales *l)
+{
+    setlocale(LC_NUMERIC, l->before);
+    _configthreadlocale(l->of_thread);
+}
+
+#endif
+
+/* The tensor, read with the C locale's decimal point. */
 static opt_status read_numbers(csv *c, opt_tensor *t)
 {
-    const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     int64_t records;
-    locale_t before;
+    locales l;
     opt_status s;
 
-    if (plain == (locale_t)0)
+    if (!begin_plain(&l))
         return opt__no_memory(c->file.ctx, "read_csv");
-    before = uselocale(plain);
     s = start_over(c);
     if (!s)
         s = read_records(c, INT64_MAX, take_number, t, &records);
     if (!s && records - (c->opts.header ? 1 : 0) != t->dim[0])
         s = opt__malformed(&c->file, "the file has shrunk");
-    uselocale(before);
-    freelocale(plain);
+    end_plain(&l);
     return s;
 }
 

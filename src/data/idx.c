@@ -6,15 +6,14 @@
  */
 #define _POSIX_C_SOURCE 200809L /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 #ifdef OPT__ZLIB
 #include <zlib.h>
 #endif
 
 #include <opt/data.h>
 
+#include "base/system.h"
 #include "data/elements.h"
 #include "tensor/tensor.h"
 

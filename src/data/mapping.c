@@ -7,11 +7,9 @@
 #include "data/mapping.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/system.h"
 
 #define RESIDENT     ((int64_t)64 << 20) /* bytes of a mapping, before its pages are given back */
 #define LARGEST_PAGE ((int64_t)2 << 20)

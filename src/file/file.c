@@ -6,12 +6,11 @@
 
 #include "file/file.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/system.h"
 
 opt_status opt__file_open(opt_ctx *ctx, const char *path, opt__file *out)
 {

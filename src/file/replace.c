@@ -7,11 +7,9 @@
 #include "file/replace.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/system.h"
 
 #define MOST_WRITERS 100 /* of one path at a time */
 

@@ -10,6 +10,10 @@
 
 #include "kernel/elementary.h"
 
+#if defined(__i386__) && !defined(__SSE2_MATH__)
+#error "the older registers of 32-bit x86 give other results: -msse2 -mfpmath=sse"
+#endif
+
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #define F32_LENGTH   16

@@ -8,15 +8,13 @@
 #include "train/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/context.h"
+#include "base/system.h"
 
 /* ---- Lines --------------------------------------------------------------------------------------------- */
 

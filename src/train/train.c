@@ -9,12 +9,21 @@
 #include "train/loop.h"
 #include "train/options.h"
 
+static void now(struct timespec *t)
+{
+#ifdef TIME_UTC
+    timespec_get(t, TIME_UTC);
+#else /* the older C library of Windows, whose POSIX threads bring this */
+    clock_gettime(CLOCK_REALTIME, t);
+#endif
+}
+
 static double seconds_since(const struct timespec *start)
 {
-    struct timespec now;
+    struct timespec t;
 
-    timespec_get(&now, TIME_UTC);
-    return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
+    now(&t);
+    return (double)(t.tv_sec - start->tv_sec) + 1e-9 * (double)(t.tv_nsec - start->tv_nsec);
 }
 
 /* ---- Reports ------------------------------------------------------------------------------------------- */
@@ -65,7 +74,7 @@ static opt_status save(opt__loop *l)
     if (s)
         return opt__fail(l->ctx, s, "train: the checkpoint: %s", l->ctx->message);
     l->saved = true;
-    timespec_get(&l->saved_at, TIME_UTC);
+    now(&l->saved_at);
     return OPT_OK;
 }
 
@@ -221,7 +230,7 @@ opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt
         s = opt__check_training(ctx, model, optim, batches, opts);
     if (s)
         return s;
-    timespec_get(&l.start, TIME_UTC);
+    now(&l.start);
     l.saved_at = l.start;
     l.since = optim->best.epoch > 0 ? optim->best.epoch : batches->completed;
     if (opt__over(&l)) {

@@ -32,14 +32,15 @@ static opt_status read_header(opt__mapping *m)
 {
     opt__file *f = &m->file;
     opt__elements *e = &m->elements;
-    const int first = getc(f->stream), second = getc(f->stream);
-    const bool npy = first == 0x93;
-    opt_status s;
+    int first[2];
+    opt_status s = opt__file_peek(f, first);
+    const bool npy = !s && first[0] == 0x93;
 
-    rewind(f->stream);
-    if (first == 0x1f && second == 0x8b)
+    if (s)
+        return s;
+    if (first[0] == 0x1f && first[1] == 0x8b)
         return opt__malformed(f, "compressed by gzip: only opt_read_idx can read it");
-    if (!npy && (first != 0 || second != 0))
+    if (!npy && (first[0] != 0 || first[1] != 0))
         return opt__malformed(f, "neither an .npy nor an IDX file");
     s = npy ? opt__npy_header(f, e) : opt__idx_header(f, e);
     if (s)

@@ -10,10 +10,18 @@ typedef enum failing_how {
     FAIL_ONE, /* the n-th call fails, n from 0 */
     FAIL_ALL, /* and so do all after it */
     NO_LINKS, /* only the n-th fails, on a file system where files cannot have two names */
-    DIE       /* the process ends instead, as if killed then */
+    DIE,      /* the process ends instead, as if killed then */
+    ALTER,    /* the n-th succeeds; if it is fstat or lstat, what it says is altered by failing_alter */
+    ENDS      /* the n-th succeeds; if it is pread, it finds the end of the file */
 } failing_how;
 
 enum { DEAD = 77 }; /* the exit status of one that died so */
+
+struct stat;
+
+/* For ALTER, and the errno of calls that fail, EIO until this is called. */
+extern void (*failing_alter)(struct stat *about);
+void failing_with(int error);
 
 /* Counts calls from here on, until failing_end, which returns how many there were. */
 void failing_begin(failing_how how, long n);

@@ -2,6 +2,7 @@
  *
  * Where all memory comes from, and what happens when there is none.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,42 @@ static void a_context_may_fail_too(void **state)
     assert_int_equal(c.live, 0);
 }
 
+/* Its threads' memory is the context's too. */
+static void a_context_with_threads_may_fail_too(void **state)
+{
+    (void)state;
+    for (long n = 0; n < 4; n++) {
+        opt_ctx *ctx;
+        count c;
+
+        count_init(&c);
+        c.fail_from = n;
+        ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = c.allocator, .threads = 2});
+        assert_int_equal(ctx != NULL, n == 3);
+        opt_ctx_free(ctx);
+        assert_int_equal(c.live, 0);
+    }
+}
+
+static void a_norm_without_memory_is_none(void **state)
+{
+    double w = 1, g = 3;
+    opt_param p = {.name = "w",
+                   .value = opt_tensor_view(OPT_F64, &w, 0, NULL),
+                   .grad = opt_tensor_view(OPT_F64, &g, 0, NULL)};
+    opt_ctx *ctx;
+    count c;
+
+    (void)state;
+    count_init(&c);
+    ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = c.allocator});
+    assert_true(opt_grad_norm(ctx, (opt_params){&p, 1}) == 3);
+    c.fail_from = c.calls;
+    assert_true(isnan(opt_grad_norm(ctx, (opt_params){&p, 1})));
+    assert_string_equal(opt_errmsg(ctx), "grad_norm: out of memory");
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +303,8 @@ int main(void)
         cmocka_unit_test(tensors_are_aligned_whatever_the_allocator_gives),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(a_context_may_fail_too),
+        cmocka_unit_test(a_context_with_threads_may_fail_too),
+        cmocka_unit_test(a_norm_without_memory_is_none),
     };
 
     remove(FILE_NAME);

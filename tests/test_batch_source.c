@@ -354,6 +354,52 @@ static void tables_that_do_not_fit_are_refused(void **state)
     check_table(&(opt_table){bad, x}, OPT_EDTYPE, "the table's x: dtype = 7");
 }
 
+/* A table that has changed since its source was made. */
+static void a_table_of_another_dtype_is_refused(void **state)
+{
+    double d[4] = {0};
+    opt_table table = {.x = opt_tensor_view(OPT_F64, d, 2, (int64_t[]){2, 2})};
+    const opt_source source = opt_source_table(&table);
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_batches *b;
+
+    (void)state;
+    table.x.dtype = OPT_F32;
+    assert_fails(ctx, opt_batches_new(ctx, &source, NULL, &b), OPT_ESHAPE, "another shape");
+    table.x.dtype = OPT_F64;
+    table.y = opt_tensor_view(OPT_F64, d, 1, (int64_t[]){2});
+    assert_fails(ctx, opt_batches_new(ctx, &source, NULL, &b), OPT_ESHAPE, "another shape");
+    assert_int_equal(opt_batches_count(NULL), 0);
+    assert_int_equal(opt_batches_completed(NULL), 0);
+    opt_ctx_free(ctx);
+}
+
+/* Only a table's rows are read by several threads: another source may not be made for that. */
+static opt_status count_calls(void *ud, const int64_t *row, int64_t n, opt_tensor *x, opt_tensor *y)
+{
+    (void)row, (void)x, (void)y;
+    assert_int_equal(n, 100);
+    ++*(int *)ud;
+    return OPT_OK;
+}
+
+static void a_source_is_read_by_the_caller(void **state)
+{
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = 3});
+    int calls = 0;
+    const opt_source source = {100, 100, 0, OPT_F64, count_calls, &calls};
+    opt_batches *b;
+    opt_batch part;
+
+    (void)state;
+    assert_ok(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = 100}, &b));
+    assert_ok(ctx, opt_batches_begin(b, 1));
+    assert_ok(ctx, opt_batches_next(b, &part));
+    assert_int_equal(calls, 1);
+    opt_batches_free(b);
+    opt_ctx_free(ctx);
+}
+
 static void next_needs_begin_and_begin_an_epoch(void **state)
 {
     opt_ctx *ctx = opt_ctx_new(NULL);
@@ -393,6 +439,8 @@ int main(void)
         cmocka_unit_test(sources_that_make_no_sense_are_refused),
         cmocka_unit_test(sources_too_large_are_refused),
         cmocka_unit_test(tables_that_do_not_fit_are_refused),
+        cmocka_unit_test(a_table_of_another_dtype_is_refused),
+        cmocka_unit_test(a_source_is_read_by_the_caller),
         cmocka_unit_test(next_needs_begin_and_begin_an_epoch),
     };
     return cmocka_run_group_tests_name("batch_source", tests, NULL, NULL);

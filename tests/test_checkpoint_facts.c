@@ -147,6 +147,8 @@ static void a_place_that_is_none_is_refused(void **state)
         {"\"batches.completed\":\"1\"", "\"batches.completed\":\"2\""},
         {"\"batches.completed\":\"1\"", "\"batches.completed\":\"3\""},
         {"\"batches.epoch\":\"2\"", "\"batches.epoch\":\"0\""},
+        {"\"batches.epoch\":\"2\",\"batches.next\":\"2\",\"batches.completed\":\"1\"",
+         "\"batches.epoch\":\"0\",\"batches.next\":\"2\",\"batches.completed\":\"0\""},
         {"\"batches.epoch\":\"2\"", "\"batches.epoch\":\"1\""},
         {"\"batches.epoch\":\"2\"", "\"batches.epoch\":\"3\""},
         {"\"batches.epoch\":\"2\"", "\"batches.epoch\":\"9007199254740992\""},

@@ -3,6 +3,7 @@
  * A checkpoint of another method, option, seed, shape and so on is refused with a message that names what
  * differs, and nothing has changed then.
  */
+#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -303,6 +304,45 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     opt_ctx_free(bad);
 }
 
+/* Neither an optimizer's nor batches' state is in a file of another program. */
+static void others_files_have_no_state(void **state)
+{
+    run r;
+
+    run_new(&r, *state, &usual);
+    write_tensor_file(FILE_NAME, "{\"w\":{\"dtype\":\"F64\",\"shape\":[0],\"data_offsets\":[0,0]}}", "", 0);
+    assert_fails(*state, opt_load(*state, FILE_NAME, r.params, r.optim, NULL), OPT_EFORMAT,
+                 "the file has no optimizer's state");
+    assert_fails(*state, opt_load(*state, FILE_NAME, r.params, NULL, r.batches), OPT_EFORMAT,
+                 "the file has no batches' state");
+    remove(FILE_NAME);
+    run_free(&r);
+}
+
+/* The format allows a header of 100 MB, in which the name stands thrice. */
+static void names_beyond_the_format_are_refused(void **state)
+{
+    enum { N = 34000000 };
+    char *name = malloc(N + 1);
+    double w = 0, g = 0;
+    opt_optim *o;
+    opt_param p;
+
+    assert_non_null(name);
+    memset(name, 'w', N);
+    name[N] = '\0';
+    p = (opt_param){.name = name,
+                    .value = opt_tensor_view(OPT_F64, &w, 0, NULL),
+                    .grad = opt_tensor_view(OPT_F64, &g, 0, NULL)};
+    assert_ok(*state,
+              opt_optim_new(*state, &opt_adam, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){&p, 1}, &o));
+    assert_fails(*state, opt_save(*state, FILE_NAME, (opt_params){&p, 1}, o, NULL), OPT_EINVAL,
+                 "are too much for the format");
+    assert_false(is_there(FILE_NAME));
+    opt_optim_free(o);
+    free(name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +355,8 @@ int main(void)
         TEST(missing_and_left_over_tensors_are_named),
         TEST(a_last_tensor_that_does_not_fit_changes_nothing),
         TEST(arguments_that_make_no_sense_are_refused),
+        TEST(others_files_have_no_state),
+        TEST(names_beyond_the_format_are_refused),
     };
 
     clean();

@@ -297,6 +297,8 @@ static void types_that_cannot_be_read_are_refused(void **state)
         check_dict(dict, WHOLE_ELEMENTS, cases[i][1]);
     }
     check_dict("{'fortran_order': False, 'shape': (3,), 'descr': '<f", WHOLE_ELEMENTS, "plain type");
+    check_dict("{'fortran_order': False, 'shape': (3,), 'descr': '<", WHOLE_ELEMENTS, "plain type");
+    check_dict("{'fortran_order': False, 'shape': (3,), 'descr': '", WHOLE_ELEMENTS, "plain type");
 }
 
 static void an_order_that_is_neither_is_refused(void **state)

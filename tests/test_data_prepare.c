@@ -263,6 +263,56 @@ static void labels_that_are_none_are_refused(void **state)
     opt_ctx_free(ctx);
 }
 
+static void what_cannot_be_prepared_is_refused(void **state)
+{
+    double x[4] = {1, 2, 3, 4}, m[4] = {0, 0, 1, 1};
+    opt_tensor t = opt_tensor_view(OPT_F64, x, 2, (int64_t[]){2, 2}),
+               number = opt_tensor_view(OPT_F64, x, 0, NULL);
+    const opt_tensor mean = opt_tensor_view(OPT_F64, m, 1, (int64_t[]){2});
+    const opt_tensor deviation = opt_tensor_view(OPT_F64, m + 2, 1, (int64_t[]){2});
+    const opt_tensor row = opt_tensor_view(OPT_F64, x, 1, (int64_t[]){2});
+    opt_ctx *ctx = opt_ctx_new(NULL), *bad = opt_ctx_new(&(opt_ctx_opts){.threads = -1});
+    opt_tensor a, b;
+
+    (void)state;
+    assert_fails(ctx, opt_moments(ctx, &number, &a, &b), OPT_ESHAPE,
+                 "moments: x is a single number, not rows");
+    assert_fails(ctx, opt_moments(ctx, &t, &a, NULL), OPT_EINVAL, "deviation is NULL");
+    assert_fails(ctx, opt_standardise(ctx, &row, &deviation, &t), OPT_EINVAL, "x overlaps");
+    x[0] = x[1] = 1;
+    assert_fails(ctx, opt_standardise(ctx, &mean, &row, &t), OPT_EINVAL, "x overlaps");
+    m[3] = HUGE_VAL;
+    assert_fails(ctx, opt_standardise(ctx, &mean, &deviation, &t), OPT_EINVAL, "column 1");
+    assert_fails(ctx, opt_standardise(ctx, &mean, NULL, &t), OPT_EINVAL, "deviation");
+    assert_fails(bad, opt_moments(bad, &t, &a, &b), OPT_EINVAL, "threads");
+    assert_fails(bad, opt_standardise(bad, &mean, &deviation, &t), OPT_EINVAL, "threads");
+    assert_fails(bad, opt_one_hot(bad, &row, 0, &a), OPT_EINVAL, "threads");
+    opt_ctx_free(bad);
+    opt_ctx_free(ctx);
+}
+
+static void without_memory_nothing_is_prepared(void **state)
+{
+    double x[4] = {1, 2, 3, 4};
+    const opt_tensor t = opt_tensor_view(OPT_F64, x, 2, (int64_t[]){4, 1});
+    opt_tensor a, b;
+    opt_ctx *ctx;
+    count c;
+
+    (void)state;
+    count_init(&c);
+    ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = c.allocator});
+    for (int n = 0; n < 2; n++) {
+        c.fail_from = c.calls + n;
+        assert_fails(ctx, opt_moments(ctx, &t, &a, &b), OPT_ENOMEM, "memory");
+        assert_int_equal(c.live, 1);
+    }
+    c.fail_from = c.calls;
+    assert_fails(ctx, opt_one_hot(ctx, &t, 0, &a), OPT_ENOMEM, "memory");
+    assert_int_equal(c.live, 1);
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +325,8 @@ int main(void)
         cmocka_unit_test(moments_that_are_none_are_refused),
         cmocka_unit_test(labels_become_rows_with_a_one),
         cmocka_unit_test(labels_that_are_none_are_refused),
+        cmocka_unit_test(what_cannot_be_prepared_is_refused),
+        cmocka_unit_test(without_memory_nothing_is_prepared),
     };
 
     return cmocka_run_group_tests_name("data_prepare", tests, NULL, NULL);

@@ -315,6 +315,23 @@ static void control_characters_are_not_passed_on(void **state)
     remove(FILE_NAME);
 }
 
+/* Escapes of one to four bytes. */
+static void escaped_names_are_found(void **state)
+{
+    static const unsigned char two[8] = {[7] = 0x40};
+    one o;
+
+    write_tensor_file(FILE_NAME,
+                      "{\"\\u0077\\u00FC\\u20ac\\uff21\\uD83D\\uDE00\":"
+                      "{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,8]}}",
+                      two, sizeof two);
+    one_init(&o, OPT_F64, 0, NULL);
+    o.at.name = "w\xc3\xbc\xe2\x82\xac\xef\xbc\xa1\xf0\x9f\x98\x80";
+    assert_ok(*state, opt_load_named(*state, FILE_NAME, o.params, NULL));
+    assert_true(o.d[0] == 2);
+    remove(FILE_NAME);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +344,7 @@ int main(void)
         TEST(slots_are_not_left_over),
         TEST(long_reports_are_cut_short),
         TEST(control_characters_are_not_passed_on),
+        TEST(escaped_names_are_found),
     };
 
     remove(FILE_NAME);

@@ -295,6 +295,40 @@ static void boundary_labels_are_taken(void **state)
     problem_free(&p);
 }
 
+static void more_units_than_memory_has_are_refused(void **state)
+{
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_mlp *net;
+
+    (void)state;
+    assert_fails(ctx, opt_mlp_new(ctx, &(opt_mlp_opts){.size = {1, INT64_C(1) << 54, 1}}, &net), OPT_EINVAL,
+                 "size[0] = 1 times size[1] = 18014398509481984 overflows");
+    assert_fails(ctx, opt_mlp_new(ctx, &(opt_mlp_opts){.size = {INT64_C(1) << 54, 1}}, &net), OPT_EINVAL,
+                 "size[0] = 18014398509481984 times size[1] = 1 overflows");
+    opt_ctx_free(ctx);
+}
+
+/* As a model sees them. */
+static void parts_that_do_not_fit_are_refused(void **state)
+{
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_model model;
+    opt_batch part;
+    double loss;
+    problem p;
+
+    (void)state;
+    problem_new(&p, ctx, &(opt_mlp_opts){.size = {2, 3, 2}, .loss = OPT_MSE}, 4);
+    model = opt_mlp_model(p.net);
+    part = (opt_batch){.x = p.data.x, .y = p.data.y, .global_rows = 4, .weight = p.data.x};
+    part.weight.dtype = (opt_dtype)9;
+    assert_fails(ctx, model.grad(model.self, &part, &loss), OPT_EDTYPE, "mlp: weight: dtype = 9");
+    assert_fails(ctx, model.predict(model.self, &part, &loss, &p.data.x), OPT_EINVAL, "mlp: out overlaps x");
+    assert_fails(ctx, model.predict(model.self, &part, &loss, &p.data.y), OPT_EINVAL, "mlp: out overlaps y");
+    problem_free(&p);
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +341,8 @@ int main(void)
         TEST(labels_that_the_loss_does_not_know_are_refused_by_row),
         TEST(f32_labels_are_checked_too),
         TEST(boundary_labels_are_taken),
+        TEST(more_units_than_memory_has_are_refused),
+        TEST(parts_that_do_not_fit_are_refused),
     };
 
     return cmocka_run_group_tests_name("mlp input", tests, NULL, NULL);

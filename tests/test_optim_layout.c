@@ -2,6 +2,7 @@
  *
  * How the driver feeds a method: runs, chunks, whole tensors, mixed dtypes.
  */
+#include <string.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -113,6 +114,95 @@ static void whole_tensor_methods_get_whole_tensors(void **state)
     opt_ctx_free(ctx);
 }
 
+/* Values end to end, gradients not: no run goes over both. */
+static void gradients_may_lie_apart(void **state)
+{
+    double w[4] = {1, 2, 3, 4}, g[5] = {1, 2, 100, 3, 4};
+    opt_param p[] = {{.name = "a", .value = wrap(w, 2), .grad = wrap(g, 2)},
+                     {.name = "b", .value = wrap(w + 2, 2), .grad = wrap(g + 3, 2)}};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &(opt_optim_opts){.lr = 0.5}, (opt_params){p, 2}, &o));
+    assert_ok(ctx, opt_optim_step(o));
+    for (int i = 0; i < 4; i++)
+        assert_true(w[i] == (i + 1) / 2.0);
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
+static opt_status plain_update(const opt_update *u)
+{
+    for (int64_t i = 0; i < opt_tensor_len(&u->w); i++)
+        opt_set(&u->w, i, opt_get(&u->w, i) - u->lr * opt_get(&u->g, i));
+    return OPT_OK;
+}
+
+/* A method of one's own is handed the gradient with l2 w added, which may be all there is to add. */
+static void l2_alone_reaches_a_method_of_ones_own(void **state)
+{
+    const opt_method mine = {.name = "mine", .update = plain_update};
+    double w[2] = {1, 2}, g[2] = {3, 4};
+    opt_param p = {.name = "a", .value = wrap(w, 2), .grad = wrap(g, 2)};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    assert_ok(ctx, opt_optim_new(ctx, &mine, NULL, &(opt_optim_opts){.lr = 0.5, .l2 = 0.5},
+                                 (opt_params){&p, 1}, &o));
+    assert_ok(ctx, opt_optim_step(o));
+    assert_true(w[0] == 1 - 0.5 * 3.5 && w[1] == 2 - 0.5 * 5 && g[0] == 3);
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
+/* Both norms, of the gradient and of it clipped by value, are the same for any number of threads, over blocks
+ * and pieces of them; clip_norm compares with the second. */
+static void threads_agree_on_clipped_norms(void **state)
+{
+    enum { N = 20000 };
+    static double w[N], g[N], first[N];
+
+    (void)state;
+    for (int threads = 1; threads < 4; threads++) {
+        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = threads});
+        const opt_optim_opts opts = {.lr = 1, .clip_value = 0.5, .clip_norm = 1};
+        opt_param p = {.name = "a", .value = wrap(w, N), .grad = wrap(g, N)};
+        double norm = 0;
+        opt_optim *o;
+
+        for (int i = 0; i < N; i++) {
+            w[i] = 0;
+            g[i] = sin(i);
+            norm += fmin(fabs(g[i]), 0.5) * fmin(fabs(g[i]), 0.5);
+        }
+        assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &opts, (opt_params){&p, 1}, &o));
+        assert_ok(ctx, opt_optim_step(o));
+        assert_close(w[1], -0.5 / sqrt(norm), 1e-15);
+        if (threads == 1)
+            memcpy(first, w, sizeof w);
+        assert_memory_equal(first, w, sizeof w);
+        opt_optim_free(o);
+        opt_ctx_free(ctx);
+    }
+}
+
+/* The gradient named is the first that is not finite, of those that are used. */
+static void the_gradient_at_fault_is_named(void **state)
+{
+    double w[4] = {0}, g[4] = {0, 0, 0, (double)NAN};
+    opt_param p[] = {{.name = "frozen", .value = wrap(w, 1), .grad = wrap(g + 3, 1), .frozen = true},
+                     {.name = "fine", .value = wrap(w + 1, 1), .grad = wrap(g + 1, 1)},
+                     {.name = "bad", .value = wrap(w + 2, 1), .grad = wrap(g + 3, 1)}};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+
+    (void)state;
+    assert_true(isnan(opt_grad_norm(ctx, (opt_params){p, 3})));
+    assert_non_null(strstr(opt_errmsg(ctx), "grad_norm: element 0 of the gradient of bad is nan"));
+    opt_ctx_free(ctx);
+}
+
 /* Sets every element of w to its number. */
 static opt_status number(const opt_update *u)
 {
@@ -147,6 +237,10 @@ int main(void)
         cmocka_unit_test(dtypes_may_be_mixed),
         cmocka_unit_test(elements_are_numbered_in_the_order_of_the_list),
         cmocka_unit_test(whole_tensor_methods_get_whole_tensors),
+        cmocka_unit_test(gradients_may_lie_apart),
+        cmocka_unit_test(l2_alone_reaches_a_method_of_ones_own),
+        cmocka_unit_test(threads_agree_on_clipped_norms),
+        cmocka_unit_test(the_gradient_at_fault_is_named),
     };
     return cmocka_run_group_tests_name("optim_layout", tests, NULL, NULL);
 }

@@ -342,6 +342,44 @@ static void nesterov_looks_ahead(void **state)
         }
 }
 
+/* What its own update is handed, changed. */
+static bool without_context, without_kernels;
+static opt_ctx *unsound;
+
+static opt_status muon_with(const opt_update *u)
+{
+    opt_update v = *u;
+
+    if (without_context)
+        v.ctx = NULL;
+    if (without_kernels)
+        v.kernels = NULL;
+    if (unsound != NULL)
+        v.ctx = unsound;
+    return opt_muon.update(&v);
+}
+
+/* Called by a method around it that leaves something out. Kernels there are always. */
+static void an_update_without_its_means_fails(void **state)
+{
+    opt_method mine = opt_muon;
+    opt_ctx *bad = opt_ctx_new(&(opt_ctx_opts){.threads = -1});
+
+    (void)state;
+    mine.update = muon_with;
+    for (int i = 0; i < 4; i++) {
+        single p = single_shaped(&mine, NULL, OPT_F64, 2, (int64_t[]){2, 3}, &plain, 1);
+
+        without_context = i == 1;
+        without_kernels = i == 2;
+        unsound = i == 3 ? bad : NULL;
+        opt_tensor_fill(&p.param.grad, 1);
+        assert_int_equal(opt_optim_step(p.optim), i % 2 == 0 ? OPT_OK : OPT_EINVAL);
+        single_free(&p);
+    }
+    opt_ctx_free(bad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +393,7 @@ int main(void)
         cmocka_unit_test(match_rms_makes_steps_of_the_length_of_adams),
         cmocka_unit_test(f32_stays_near_f64),
         cmocka_unit_test(nesterov_looks_ahead),
+        cmocka_unit_test(an_update_without_its_means_fails),
     };
     return cmocka_run_group_tests_name("muon", tests, NULL, NULL);
 }

@@ -97,6 +97,8 @@ static void methods_that_make_no_sense(void **state)
                    "mine: the method has no update");
     assert_refused(&f, (&(opt_method){.update = nothing}), NULL, &fine, both, OPT_EINVAL,
                    "the method has no name");
+    assert_refused(&f, (&(opt_method){.name = "", .update = nothing}), NULL, &fine, both, OPT_EINVAL,
+                   "the method has no name");
     assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .nhyper = 1}), NULL, &fine, both,
                    OPT_EINVAL, "mine: nhyper = 1");
     assert_refused(&f, (&(opt_method){.name = "mine", .update = nothing, .nhyper = -1}), NULL, &fine, both,
@@ -197,9 +199,14 @@ static void null_is_harmless(void **state)
                  OPT_EINVAL, "out is NULL");
     assert_int_equal(opt_optim_step(NULL), OPT_EINVAL);
     assert_int_equal(opt_optim_copy_state(NULL, NULL), OPT_EINVAL);
+    assert_true(isnan(opt_optim_lr(NULL)));
+    assert_int_equal(opt_optim_steps(NULL), 0);
+    opt_optim_set_lr(NULL, 1);
     assert_null(opt_optim_slot(NULL, 0, "m"));
     opt_optim_free(NULL);
     assert_ok(f.ctx, opt_optim_new(f.ctx, &opt_adam, NULL, &fine, (opt_params){f.param, 2}, &o));
+    assert_fails(f.ctx, opt_optim_copy_state(NULL, o), OPT_EINVAL, "copy_state: src is NULL");
+    assert_ok(f.ctx, opt_optim_copy_state(o, o));
     assert_null(opt_optim_slot(o, 0, NULL));
     assert_null(opt_optim_slot(o, -1, "m"));
     assert_null(opt_optim_slot(o, 2, "m"));
@@ -275,13 +282,62 @@ static void every_allocation_may_fail(void **state)
     fixture_free(&f);
 }
 
+/* A constant that is not 0, and would be in f32. */
+static void a_constant_may_not_vanish(void **state)
+{
+    static const opt_hyper any[] = {{"x", 1, -1, 2}};
+    const opt_method mine = {.name = "mine", .update = nothing, .hyper = any, .nhyper = 1};
+    float w = 0, g = 0;
+    opt_param p = {.name = "w",
+                   .value = opt_tensor_view(OPT_F32, &w, 0, NULL),
+                   .grad = opt_tensor_view(OPT_F32, &g, 0, NULL)};
+    const double tiny = 1e-60;
+    fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    assert_refused(&f, &mine, &tiny, &fine, ((opt_params){&p, 1}), OPT_EINVAL,
+                   "mine: x = 1e-60 is out of range once");
+    p.name = "";
+    assert_refused(&f, &mine, NULL, &fine, ((opt_params){&p, 1}), OPT_EINVAL, "parameter 0 has no name");
+    fixture_free(&f);
+}
+
+/* Whichever of two is frozen, and whichever holds the weights that predict. */
+static void unequal_copies_are_refused(void **state)
+{
+    const opt_optim_opts averaged = {.lr = 0.1, .average = 0.9};
+    opt_optim *free_one, *frozen, *a, *b;
+    fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &opt_gd, NULL, &fine, (opt_params){f.param, 2}, &free_one));
+    f.param[0].frozen = true;
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &opt_gd, NULL, &fine, (opt_params){f.param, 2}, &frozen));
+    f.param[0].frozen = false;
+    assert_fails(f.ctx, opt_optim_copy_state(free_one, frozen), OPT_EINVAL, "a is not frozen, a is frozen");
+    assert_fails(f.ctx, opt_optim_copy_state(frozen, free_one), OPT_EINVAL, "a is frozen, a is not frozen");
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &opt_gd, NULL, &averaged, (opt_params){f.param, 2}, &a));
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &opt_gd, NULL, &averaged, (opt_params){f.param, 2}, &b));
+    assert_ok(f.ctx, opt_optim_step(b));
+    assert_ok(f.ctx, opt_optim_predicting(b, true));
+    assert_fails(f.ctx, opt_optim_copy_state(a, b), OPT_EINVAL, "the weights are those that predict");
+    opt_optim_free(free_one);
+    opt_optim_free(frozen);
+    opt_optim_free(a);
+    opt_optim_free(b);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_out_of_range),       cmocka_unit_test(methods_that_make_no_sense),
         cmocka_unit_test(parameters_that_do_not_fit), cmocka_unit_test(an_update_that_fails_is_passed_on),
         cmocka_unit_test(null_is_harmless),           cmocka_unit_test(state_of_another_kind_is_not_copied),
-        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_allocation_may_fail),  cmocka_unit_test(a_constant_may_not_vanish),
+        cmocka_unit_test(unequal_copies_are_refused),
     };
     return cmocka_run_group_tests_name("refused", tests, NULL, NULL);
 }

@@ -89,6 +89,13 @@ static void polynomial_falls_to_its_last_fraction(void **state)
 
 /* PyTorch 1.13's OneCycleLR(max_lr=2, total_steps=20), and with 100 steps, pct_start=0.25, div_factor=10,
  * final_div_factor=100. */
+static void any_power_will_do(void **state)
+{
+    (void)state;
+    assert_close(opt_lr_polynomial(1, 1, &(opt_polynomial_arg){.total = 1000000, .power = 2e6}),
+                 exp(-2.000001), 1e-9);
+}
+
 static void one_cycle_is_pytorchs(void **state)
 {
     static const double each[20] = {0.08000000000000007,
@@ -129,6 +136,8 @@ static void one_cycle_is_pytorchs(void **state)
     assert_close(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 10, .start_fraction = OPT_ZERO}), 0, 0);
     assert_true(isnan(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){0})));
     assert_true(isnan(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 5, .up = 1})));
+    assert_true(isnan(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 5, .up = -0.5})));
+    assert_close(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 2, .up = 0.5}), 2, 0);
 }
 
 static void warm_up_comes_before_any_schedule(void **state)
@@ -315,6 +324,7 @@ int main(void)
         cmocka_unit_test(cosine_without_warm_up_or_length),
         cmocka_unit_test(exponential_is_step_made_smooth),
         cmocka_unit_test(polynomial_falls_to_its_last_fraction),
+        cmocka_unit_test(any_power_will_do),
         cmocka_unit_test(one_cycle_is_pytorchs),
         cmocka_unit_test(warm_up_comes_before_any_schedule),
         cmocka_unit_test(a_right_gradient_passes),

@@ -342,6 +342,46 @@ static void what_makes_no_sense_is_refused(void **state)
     objective_free(&o);
 }
 
+/* Leaves a message of its own, by a call that fails. */
+static opt_status fails_with_a_word(void *ud, double *loss)
+{
+    opt_ctx *ctx = ud;
+
+    (void)loss;
+    return opt_tensor_new(ctx, OPT_F64, -1, NULL, &(opt_tensor){0});
+}
+
+/* The gradient is NaN from the start. */
+static double nan_gradient(int n, const double *x, double *g)
+{
+    const double f = rosenbrock(n, x, g);
+
+    g[0] = (double)NAN;
+    return f;
+}
+
+/* The loss before the step, the step, and the loss after it. */
+static void what_fails_around_a_step_is_passed_on(void **state)
+{
+    double loss = (double)NAN;
+    objective o;
+
+    (void)state;
+    objective_new(&o, rosenbrock, three, start);
+    objective_optimize(&o, &opt_gd, NULL, NULL);
+    assert_fails(o.ctx, opt_optim_search(o.optim, fails_with_a_word, o.ctx, &loss), OPT_ESHAPE,
+                 "gd: evaluating the loss: tensor: ndim = -1");
+    assert_true(isnan(loss));
+    objective_free(&o);
+
+    objective_new(&o, nan_gradient, three, start);
+    objective_optimize(&o, &opt_gd, NULL, NULL);
+    assert_fails(o.ctx, objective_search(&o), OPT_ENONFINITE, "gd: element 0 of the gradient of a is nan");
+    assert_int_equal(o.calls, 1);
+    assert_true(isnan(o.loss));
+    objective_free(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +393,7 @@ int main(void)
         cmocka_unit_test(what_a_search_comes_to_is_passed_on),
         cmocka_unit_test(a_gradient_that_l2_makes_infinite_is_found),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(what_fails_around_a_step_is_passed_on),
     };
     return cmocka_run_group_tests_name("search", tests, NULL, NULL);
 }

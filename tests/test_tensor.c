@@ -380,6 +380,16 @@ static void copies_that_do_not_fit_are_refused(void **state)
     opt_ctx_free(ctx);
 }
 
+static void filling_nothing_changes_nothing(void **state)
+{
+    opt_tensor none = {0};
+    const opt_tensor before = none;
+
+    (void)state;
+    opt_tensor_fill(&none, 1);
+    assert_memory_equal(&none, &before, sizeof none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +407,7 @@ int main(void)
         cmocka_unit_test(tensors_that_make_no_sense_are_refused),
         cmocka_unit_test(memory_that_is_not_there_is_refused),
         cmocka_unit_test(copies_that_do_not_fit_are_refused),
+        cmocka_unit_test(filling_nothing_changes_nothing),
     };
     return cmocka_run_group_tests_name("tensor", tests, NULL, NULL);
 }

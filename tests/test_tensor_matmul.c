@@ -121,6 +121,19 @@ static void products_of_larger_shapes_are_exact(void **state)
 }
 
 /* No product may be left out because a factor is zero: zero times infinity is not a number. */
+/* Rows whose length in bytes is a multiple of 1024 are packed, but for few rows of the result. */
+static void products_of_far_rows_are_exact(void **state)
+{
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_rng r;
+
+    (void)state;
+    opt_rng_seed(&r, 5);
+    check_product(ctx, 3, 256, 5, &r);
+    check_product(ctx, 50, 256, 5, &r);
+    opt_ctx_free(ctx);
+}
+
 static void zeros_do_not_hide_infinities(void **state)
 {
     opt_ctx *ctx = opt_ctx_new(NULL);
@@ -349,6 +362,7 @@ int main(void)
         cmocka_unit_test(products_of_all_small_shapes_are_exact),
         cmocka_unit_test(products_of_larger_shapes_are_exact),
         cmocka_unit_test(a_very_large_product_is_that_of_its_strips),
+        cmocka_unit_test(products_of_far_rows_are_exact),
         cmocka_unit_test(zeros_do_not_hide_infinities),
         cmocka_unit_test(factors_may_be_the_same_tensor),
         cmocka_unit_test(missing_matrices_are_refused),

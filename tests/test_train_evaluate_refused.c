@@ -51,11 +51,19 @@ static void errors_leave_the_results_untouched(void **state)
                     three = {.predict = answer, .self = &fine, .classes = 3};
     opt_model failing = {.predict = answer, .classes = 2};
     static const opt_status answers[] = {OPT_EIO, OPT_END, OPT_STOP};
+    opt_tensor broken;
+    opt_evaluation e;
 
     refused(ctx, none, source, 2, OPT_EINVAL, "evaluate: the model has no predict");
     refused(ctx, two, empty, 2, OPT_EINVAL, "evaluate: batches: the source has no rows");
     refused(ctx, two, source, 3, OPT_ESHAPE, "evaluate: confusion is [3, 2] where the model has 2 classes");
     refused(ctx, three, source, 3, OPT_ESHAPE, "evaluate: confusion is [3, 2] where the model has 3 classes");
+    broken = matrix(ctx, OPT_F64, 2, 3, (double[6]){0});
+    assert_fails(ctx, opt_evaluate(ctx, &two, &source, &e, &broken), OPT_ESHAPE, "confusion is [2, 3]");
+    broken.ndim = 1;
+    assert_fails(ctx, opt_evaluate(ctx, &two, &source, &e, &broken), OPT_ESHAPE, "confusion is [2]");
+    opt_tensor_free(ctx, &broken);
+    assert_fails(ctx, opt_evaluate(ctx, &two, &source, &e, &broken), OPT_EINVAL, "confusion has no data");
     refused(ctx, two, source, 2, OPT_EFORMAT, "evaluate: batches: reading batch 2 of epoch 1 failed");
     for (int i = 0; i < 3; i++) {
         opt_status s = answers[i];
@@ -64,7 +72,6 @@ static void errors_leave_the_results_untouched(void **state)
         refused(ctx, failing, source, 2, answers[i], "evaluate: batch 1: ");
         assert_non_null(strstr(opt_errmsg(ctx), opt_strerror(answers[i])));
     }
-    opt_evaluation e;
     const opt_source wide = {600, 1, 2, OPT_F64, read_until, &fail_at};
 
     assert_fails(ctx, opt_evaluate(ctx, &one, &source, &e, NULL), OPT_EINVAL, "classes = 1 is below 2");

@@ -170,7 +170,7 @@ void *opt__alloc(const opt_ctx *ctx, int64_t count, size_t size)
     char *start, *p;
     block b;
 
-    if (count < 0 || size == 0 || (uint64_t)count > (SIZE_MAX / 2 - extra) / size)
+    if ((uint64_t)count > (SIZE_MAX / 2 - extra) / size) /* or below 0 */
         return NULL;
     total = (size_t)count * size + extra;
     start = ctx->allocator.alloc(ctx->allocator.ud, NULL, 0, total);

@@ -177,7 +177,7 @@ static bool read_together(opt_batches *b, const int64_t *order, int64_t rows)
 {
     const double bytes = (double)rows * (double)b->source.x_cols * (double)opt__size(b->source.dtype);
     const int64_t parts = 2 * (int64_t)b->ctx->threads < rows ? 2 * (int64_t)b->ctx->threads : rows;
-    reading r = {b, order, rows, parts > 0 ? (rows - 1) / parts + 1 : 1};
+    reading r = {b, order, rows, (rows - 1) / parts + 1};
 
     if (b->ctx->threads == 1 || bytes < 0x1p15 || !opt__is_table(&b->source))
         return false;

@@ -122,7 +122,7 @@ static opt_status store(const opt__conversion *c, const double *element, int64_t
             doubles[i] = element[i] * c->scale;
             all_fit &= fits(c, element[i], doubles[i]);
         }
-    for (int64_t i = 0; !all_fit && i < n; i++) {
+    for (int64_t i = 0; !all_fit && i < n; i++) { /* GCOVR_EXCL_BR_LINE: one does not fit, and ends it */
         const double stored = c->dtype == OPT_F32 ? (double)singles[i] : doubles[i];
 
         if (!fits(c, element[i], stored))

@@ -232,11 +232,10 @@ static opt_status read_elements(idx *x, opt_tensor *t)
 
 static opt_status read_idx(idx *x, opt_dtype dtype, opt_tensor *t)
 {
-    const int first = getc(x->file.stream), second = getc(x->file.stream);
-    opt_status s = OPT_OK;
+    int first[2];
+    opt_status s = opt__file_peek(&x->file, first);
 
-    rewind(x->file.stream);
-    if (first == 0x1f && second == 0x8b)
+    if (!s && first[0] == 0x1f && first[1] == 0x8b)
         s = start_decompressing(x);
     if (!s)
         s = read_header(x);

@@ -249,8 +249,8 @@ static bool write_header(FILE *f, const opt_tensor *t)
     int length;
 
     for (int d = 0; d < t->ndim; d++)
-        used += (size_t)snprintf(shape + used, sizeof shape - used,
-                                 d == 0 || t->ndim == 1 ? "%lld" : ", %lld", (long long)t->dim[d]);
+        used += (size_t)snprintf(shape + used, sizeof shape - used, d == 0 ? "%lld" : ", %lld",
+                                 (long long)t->dim[d]);
     length = snprintf(text, sizeof text, "{'descr': '<f%d', 'fortran_order': False, 'shape': (%s%s), }",
                       (int)opt__size(t->dtype), shape, t->ndim == 1 ? "," : "");
     while ((10 + length + 1) % 64 != 0)

@@ -39,6 +39,16 @@ void opt__file_close(opt__file *f)
     fclose(f->stream);
 }
 
+opt_status opt__file_peek(const opt__file *f, int first[static 2])
+{
+    first[0] = getc(f->stream);
+    first[1] = getc(f->stream);
+    if (ferror(f->stream))
+        return opt__fail(f->ctx, OPT_EIO, "%s: reading its beginning failed", f->path);
+    rewind(f->stream);
+    return OPT_OK;
+}
+
 opt_status opt__file_read(opt__file *f, void *to, size_t n, const char *what)
 {
     if (fread(to, 1, n, f->stream) != n) {

@@ -22,6 +22,9 @@ typedef struct opt__file {
 opt_status opt__file_open(opt_ctx *ctx, const char *path, opt__file *out);
 void opt__file_close(opt__file *f);
 
+/* The first two bytes, EOF where the file has none; the next read begins with them again. OPT_EIO. */
+opt_status opt__file_peek(const opt__file *f, int first[static 2]);
+
 /* Reads n bytes, of `what` (for messages): OPT_EFORMAT when the file ends before, OPT_EIO. */
 opt_status opt__file_read(opt__file *f, void *to, size_t n, const char *what);
 

@@ -102,9 +102,9 @@ typedef struct opt__kernels {
      * activate: z[u][i] <- act(z[u][i] + b[u]), or just z + b for the last layer's function, OPT__LINEAR.
      * derive: dz <- dz act'(z), by a = act(z).
      * loss: returns the sum over n examples of the loss of z for labels y [n, units] (rows as the caller has
-     * them), each times its weight [n] unless weight is NULL, and, unless dz is NULL, dz <- scale times the
-     * gradient of that sum by z, and 0 in the columns up to opt__padded(n). output: a [n, units] <- the
-     * output activation of z, in rows. */
+     * them), each times its weight [n] unless weight is NULL, and, unless dz is NULL, as weight is then, dz
+     * <- scale times the gradient of that sum by z, and 0 in the columns up to opt__padded(n). output: a [n,
+     * units] <- the output activation of z, in rows. */
     void (*activate[4])(int64_t units, int64_t n, const void *b, void *z);
     void (*derive[3])(int64_t units, int64_t n, const void *a, void *dz);
     double (*loss[3])(int64_t units, int64_t n, const void *z, const void *y, const double *weight,

@@ -40,7 +40,8 @@ static opt_status check_options(opt_ctx *ctx, const opt_mlp_opts *o, int *layers
     return OPT_OK;
 }
 
-/* The layers' shapes, and how many values and how much workspace they come to. */
+/* The layers' shapes, and how many values and how much workspace they come to. There are at least twice as
+ * many values as units, and as many as inputs: where these do not overflow, the workspace does not. */
 static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspace)
 {
     const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double) / (2 * OPT__LANE + 1);
@@ -52,15 +53,12 @@ static opt_status set_sizes(opt_mlp *net, const int64_t *size, int64_t *workspac
 
         l->in = size[i];
         l->out = size[i + 1];
-        if (weights < 0 || l->out > most || weights > most - l->out - net->nvalues ||
-            *workspace > PTRDIFF_MAX / (int64_t)sizeof(double) - 2 * OPT__LANE * l->out)
+        if (weights < 0 || l->out > most || weights > most - l->out - net->nvalues)
             return opt__fail(net->ctx, OPT_EINVAL, "mlp: size[%d] = %lld times size[%d] = %lld overflows", i,
                              (long long)l->in, i + 1, (long long)l->out);
         net->nvalues += weights + l->out;
         *workspace += 2 * OPT__LANE * l->out;
     }
-    if (size[0] > PTRDIFF_MAX / (int64_t)sizeof(double) / OPT__LANE - *workspace / OPT__LANE)
-        return opt__fail(net->ctx, OPT_EINVAL, "mlp: size[0] = %lld overflows", (long long)size[0]);
     *workspace += OPT__LANE * size[0];
     return OPT_OK;
 }

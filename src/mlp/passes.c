@@ -409,7 +409,7 @@ static opt_status check_weight(const opt_mlp *net, const opt_tensor *weight, int
 opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y,
                               const opt_tensor *weight, int64_t global_rows, double *loss)
 {
-    const bool empty = x != NULL && x->data == NULL;
+    const bool empty = x->data == NULL;
     batch b = {.net = net, .x = x, .y = y, .weight = weight->data, .scale = share(net, global_rows)};
     opt_status s = empty ? OPT_OK : check_xy(net, x, y);
     int64_t chunks;

@@ -74,7 +74,7 @@ static void run_piece(const pass *w, int p, int64_t i, int64_t n, int lane, doub
     void *x = address(w->step, w->x, p, i);
     const void *y = address(w->step, w->y, p, i);
 
-    switch (w->what) {
+    switch (w->what) { /* GCOVR_EXCL_BR_LINE: there is no other */
     case COPY:
         memcpy(x, y, (size_t)n * opt__size(dtype));
         break;

@@ -70,10 +70,10 @@ double opt_lr_exponential(double lr0, int64_t t, const void *arg)
     return lr0 * opt__exp(opt__log(factor) * ((double)t / (double)(a->every < 1 ? 1 : a->every)));
 }
 
-/* x^power for x in (0, 1]. */
+/* x^power for x in (0, 1] and a power of 0 or more. */
 static double power_of(double x, double power)
 {
-    const bool whole = power >= 0 && power <= 1e6 && power == (double)(int64_t)power;
+    const bool whole = power <= 1e6 && power == (double)(int64_t)power;
 
     return whole ? opt__power(x, (int64_t)power) : opt__exp(power * opt__log(x));
 }

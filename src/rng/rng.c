@@ -114,6 +114,8 @@ static uint64_t mask_of(uint64_t max)
     return mask;
 }
 
+/* GCOVR_EXCL_START: only for more elements than memory has held where this was tested */
+
 /* Uniform in [0, max]: words masked to max's bits, those above max rejected. */
 static uint64_t bounded(opt_rng *r, uint64_t max)
 {
@@ -128,6 +130,8 @@ static uint64_t bounded(opt_rng *r, uint64_t max)
     } while (x > max);
     return x;
 }
+
+/* GCOVR_EXCL_STOP */
 
 static void swap(int64_t *out, int64_t i, int64_t j)
 {
@@ -170,8 +174,8 @@ void opt_rng_permutation(opt_rng *r, int64_t n, int64_t *out)
 
     for (int64_t i = 0; i < n; i++)
         out[i] = i;
-    for (; last > UINT32_MAX; last--)
-        swap(out, last, (int64_t)bounded(r, (uint64_t)last));
+    for (; last > UINT32_MAX; last--)                         /* GCOVR_EXCL_BR_LINE: as above */
+        swap(out, last, (int64_t)bounded(r, (uint64_t)last)); /* GCOVR_EXCL_LINE: as above */
     while (last > 0) {
         uint32_t words[WORDS];
 

@@ -71,18 +71,12 @@ opt_status opt__safetensors_read(opt__safetensors *st)
     return OPT_OK;
 }
 
-/* One element, from its bytes. */
+/* One element of four bytes or fewer. */
 static double element(uint32_t dtype, const unsigned char *p)
 {
-    const uint64_t bits = opt__from_little_endian(p, opt__dtype_size(dtype));
-    uint32_t low = (uint32_t)bits;
-    double x;
+    uint32_t low = (uint32_t)opt__from_little_endian(p, opt__dtype_size(dtype));
     float f;
 
-    if (dtype == OPT__ST_F64) {
-        memcpy(&x, &bits, sizeof x);
-        return x;
-    }
     if (dtype == OPT__ST_F16)
         return opt__from_half(low);
     if (dtype == OPT__ST_BF16)
@@ -96,7 +90,7 @@ void opt__entry_copy(const opt__entry *e, const opt_tensor *t)
     const int64_t n = opt_tensor_len(t), size = opt__dtype_size(e->dtype);
     const unsigned char *from = e->to;
 
-    if (e->dtype == OPT__ST_F64 && t->dtype == OPT_F64)
+    if (e->dtype == OPT__ST_F64) /* which goes into an f64 only */
         opt__f64_from_bytes(n, from, t->data);
     else if (e->dtype == OPT__ST_F32 && t->dtype == OPT_F32)
         opt__f32_from_bytes(n, from, t->data);

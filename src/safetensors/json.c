@@ -61,11 +61,11 @@ opt_status opt__json_count(opt__json *j, int64_t *out)
 int opt__utf8_sequence(const char *p, int64_t n)
 {
     const unsigned char *u = (const unsigned char *)p;
-    const int length = n < 1 || (u[0] >= 0x80 && u[0] < 0xc2) || u[0] > 0xf4 ? 0
-                       : u[0] < 0x80                                         ? 1
-                       : u[0] < 0xe0                                         ? 2
-                       : u[0] < 0xf0                                         ? 3
-                                                                             : 4;
+    const int length = (u[0] >= 0x80 && u[0] < 0xc2) || u[0] > 0xf4 ? 0
+                       : u[0] < 0x80                                ? 1
+                       : u[0] < 0xe0                                ? 2
+                       : u[0] < 0xf0                                ? 3
+                                                                    : 4;
 
     if (length > n)
         return 0;

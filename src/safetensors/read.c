@@ -345,9 +345,7 @@ static opt_status parse(opt__safetensors *st)
     st->pair = opt__alloc(ctx, st->npairs + 1, 2 * sizeof *st->pair);
     if (st->entry == NULL || st->pair == NULL)
         return opt__no_memory(ctx, st->file.path);
-    s = parse_header(st, true);
-    if (s)
-        return s;
+    (void)parse_header(st, true); /* what was right is so again */
     st->by_place = make_order(ctx, st->n, begins_before, st->entry);
     st->by_name = make_order(ctx, st->n, is_named_before, st->entry);
     if (st->by_place == NULL || st->by_name == NULL)
@@ -413,14 +411,14 @@ const char *opt__safetensors_text(const opt__safetensors *st, const char *group,
 void opt__entry_shape(const opt__safetensors *st, const opt__entry *e, int64_t *ndim, int64_t *dim)
 {
     opt__json j = {&st->file, st->header, st->length, e->shape, true};
-    int64_t n;
+    int64_t n = 0;
 
     *ndim = 0;
-    if (opt__json_expect(&j, '[') || opt__json_accept(&j, ']'))
+    (void)opt__json_expect(&j, '['); /* it has been read before, and found right */
+    if (opt__json_accept(&j, ']'))
         return;
     do {
-        if (opt__json_count(&j, &n)) /* it has been read before */
-            return;
+        (void)opt__json_count(&j, &n);
         if (*ndim < OPT_MAX_DIMS)
             dim[*ndim] = n;
         ++*ndim;

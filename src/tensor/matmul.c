@@ -120,7 +120,7 @@ opt_status opt_matmul(opt_ctx *ctx, bool ta, const opt_tensor *a, bool tb, const
     p.m = m;
     p.n = n;
     p.k = k;
-    if (!by_blas(&p))
+    if (!by_blas(&p)) /* GCOVR_EXCL_BR_LINE: only in a build with OPT_BLAS */
         multiply(ctx, &p);
     return OPT_OK;
 }

@@ -10,10 +10,7 @@
 
 const char *opt__dtype_name(opt_dtype dtype)
 {
-    return dtype == OPT_F32    ? "f32"
-           : dtype == OPT_F64  ? "f64"
-           : dtype == OPT_BF16 ? "bf16"
-                               : "an unknown dtype";
+    return dtype == OPT_F32 ? "f32" : "f64";
 }
 
 opt__shape opt__shape_of(const opt_tensor *t)
@@ -21,7 +18,7 @@ opt__shape opt__shape_of(const opt_tensor *t)
     opt__shape s = {"["};
     size_t used = 1;
 
-    for (int d = 0; d < t->ndim && d < OPT_MAX_DIMS; d++)
+    for (int d = 0; d < t->ndim; d++)
         used += (size_t)snprintf(s.text + used, sizeof s.text - used, d ? ", %lld" : "%lld",
                                  (long long)t->dim[d]);
     snprintf(s.text + used, sizeof s.text - used, "]");

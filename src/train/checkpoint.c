@@ -148,7 +148,7 @@ static void report_name(opt_load_report *r, const char *kind, int nth, const cha
         return; /* it has been cut short */
     snprintf(r->names + used, sizeof r->names - used, "%s%s%s", join, nth > 0 ? "" : kind, name);
     end = strlen(r->names);
-    if (end == sizeof r->names - 1 && end > used) {
+    if (end == sizeof r->names - 1) {
         while ((r->names[end - 1] & 0xc0) == 0x80)
             end--;
         r->names[(r->names[end - 1] & 0x80) ? end - 1 : end] = '\0';

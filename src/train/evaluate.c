@@ -113,10 +113,11 @@ opt_status opt__evaluate(opt__evaluator *e, int64_t epoch, opt_evaluation *out)
 {
     const opt_comm *comm = &e->ctx->comm;
     const int64_t rows = e->batches->source.rows;
-    opt_status s = opt_batches_begin(e->batches, epoch);
+    opt_status s;
 
+    (void)opt_batches_begin(e->batches, epoch);
     memset(e->sums, 0, (size_t)e->nsums * sizeof *e->sums);
-    while (!s) {
+    for (;;) {
         opt_batch part;
 
         s = opt_batches_next(e->batches, &part);

@@ -222,6 +222,9 @@ static void train(opt_ctx *ctx, const settings *s, const images *data, opt_mlp *
     if (s->batch > training.rows)
         cli_fail(BAD_USAGE, "--batch: %" PRId64 " is more than the %" PRId64 " training images", s->batch,
                  training.rows);
+    if (methods_full_batch(methods_at(methods_find(s->optimizer))) && s->batch < training.rows)
+        cli_fail(BAD_USAGE, "--batch: %s needs all %" PRId64 " training images at once", s->optimizer,
+                 training.rows);
     cli_check(ctx, opt_batches_new(ctx, &training, &(opt_batches_opts){.size = s->batch, .seed = s->seed},
                                    &batches));
     const opt_cosine_arg fall = {.total = s->epochs * opt_batches_count(batches)};

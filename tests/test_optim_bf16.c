@@ -174,8 +174,9 @@ static void gradients_beyond_bf16_leave_the_weights(void **state)
             single_step(&p);
         for (int64_t i = 0; i < 40; i++) {
             assert_true(opt_get(&p.param.value, i) == 0);
-            assert_close(opt_get(opt_optim_slot(p.optim, 0, "mv"), 2 * i) / (i % 2 ? -0x1.fep127 : 0x1.fep127), 1,
-                         0.02);
+            assert_close(opt_get(opt_optim_slot(p.optim, 0, "mv"), 2 * i) /
+                             (i % 2 ? -0x1.fep127 : 0x1.fep127),
+                         1, 0.02);
         }
         single_free(&p);
     }

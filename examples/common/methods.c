@@ -9,7 +9,7 @@ static const opt_method *const methods[] = {
     &opt_gd,      &opt_momentum,      &opt_adam,      &opt_heavy_ball, &opt_nesterov, &opt_adagrad,
     &opt_rmsprop, &opt_adamw,         &opt_amsgrad,   &opt_nadam,      &opt_radam,    &opt_lion,
     &opt_rprop,   &opt_schedule_free, &opt_adam_bf16, &opt_muon,       &opt_lbfgs};
-enum { METHODS = sizeof methods / sizeof *methods };
+enum { METHODS = sizeof methods / sizeof(const opt_method *) };
 
 int methods_find(const char *name)
 {

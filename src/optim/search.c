@@ -174,7 +174,7 @@ static opt_status run_search(opt_optim *o, job *j, const opt_search *search)
 /* By a method that has a search. */
 static opt_status search_step(opt_optim *o, job *j, bool first)
 {
-    double lr, loss, scale;
+    double lr = 0, loss, scale = 1;
     opt_search search = {.hyper = o->hyper,
                          .t = o->t + 1,
                          .params = o->search.params,

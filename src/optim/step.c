@@ -184,7 +184,7 @@ opt_status opt__begin_step(opt_optim *o, double *lr)
 
 opt_status opt_optim_step(opt_optim *o)
 {
-    double lr, scale;
+    double lr = 0, scale = 1;
     opt_status s;
 
     if (o == NULL)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 #if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -280,6 +282,65 @@ static void a_forked_child_goes_on(void **state)
 #endif
 }
 
+#if (defined(__unix__) || defined(__APPLE__)) && !defined(__SANITIZE_THREAD__)
+static pthread_t caller;
+static pid_t made;
+static atomic_bool at_work, has_forked;
+
+/* Forks in the caller's thread, while another is at work. */
+static opt_status fork_amidst(const opt_update *u)
+{
+    (void)u;
+    if (!pthread_equal(pthread_self(), caller)) {
+        atomic_store(&at_work, true);
+        while (!atomic_load(&has_forked))
+            continue;
+    } else if (!atomic_load(&has_forked)) {
+        while (!atomic_load(&at_work))
+            continue;
+        made = fork();
+        atomic_store(&has_forked, true);
+    }
+    return OPT_OK;
+}
+#endif
+
+/* Whatever the other thread had taken is lost to the child, but it does not wait for it. */
+static void a_child_does_not_wait_for_threads_it_does_not_have(void **state)
+{
+#if (defined(__unix__) || defined(__APPLE__)) && !defined(__SANITIZE_THREAD__)
+    const opt_method mine = {.name = "mine", .update = fork_amidst};
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = 2});
+    const int64_t n = 1 << 17;
+    opt_param p = {.name = "w"};
+    opt_optim *o = NULL;
+    int result;
+
+    (void)state;
+    caller = pthread_self();
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F32, 1, &n, &p.value));
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F32, 1, &n, &p.grad));
+    assert_ok(ctx, opt_optim_new(ctx, &mine, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){&p, 1}, &o));
+    assert_ok(ctx, opt_optim_step(o));
+    assert_true(made >= 0);
+    if (made == 0) {
+#ifdef COVERAGE
+        __gcov_dump();
+#endif
+        _exit(0);
+    }
+    assert_int_equal(waitpid(made, &result, 0), made);
+    assert_int_equal(result, 0);
+    opt_optim_free(o);
+    opt_tensor_free(ctx, &p.value);
+    opt_tensor_free(ctx, &p.grad);
+    opt_ctx_free(ctx);
+#else
+    (void)state;
+    skip();
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_large_batch_takes_memory_once),
         cmocka_unit_test(any_limit_of_threads_is_taken),
         cmocka_unit_test(a_forked_child_goes_on),
+        cmocka_unit_test(a_child_does_not_wait_for_threads_it_does_not_have),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

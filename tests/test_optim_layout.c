@@ -203,6 +203,70 @@ static void the_gradient_at_fault_is_named(void **state)
     opt_ctx_free(ctx);
 }
 
+/* The gradient with l2 w added, of a tensor that no memory could hold. */
+static void what_no_memory_holds_is_refused(void **state)
+{
+    const int64_t n = INT64_C(1) << 60;
+    const opt_method mine = {.name = "mine", .update = plain_update, .whole_tensor = true};
+    char w[1];
+    opt_param p = {.name = "a",
+                   .value = opt_tensor_view(OPT_F32, w, 1, &n),
+                   .grad = opt_tensor_view(OPT_F32, (void *)((uintptr_t)w + 4 * (uintptr_t)n), 1, &n)};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    assert_fails(
+        ctx, opt_optim_new(ctx, &mine, NULL, &(opt_optim_opts){.lr = 1, .l2 = 1}, (opt_params){&p, 1}, &o),
+        OPT_ENOMEM, "mine: out of memory");
+    opt_ctx_free(ctx);
+}
+
+static void not_for_one(const void *hyper, int slot, opt_tensor *like)
+{
+    (void)hyper, (void)slot;
+    if (like->dim[0] == 1)
+        *like = (opt_tensor){0};
+}
+
+static opt_status count_elements(const opt_update *u)
+{
+    for (int64_t i = 0; i < opt_tensor_len(&u->w); i++) {
+        opt_set(&u->w, i, opt_get(&u->w, i) + opt_get(&u->g, i));
+        if (u->slot[0].data != NULL)
+            opt_set(&u->slot[0], i, 1);
+    }
+    return OPT_OK;
+}
+
+/* Parameters that lie end to end, of which only some need a slot. */
+static void slots_may_be_left_out(void **state)
+{
+    const opt_method mine = {
+        .name = "mine", .update = count_elements, .slot = {"s"}, .shape_slot = not_for_one};
+    double w[6] = {0}, g[6] = {1, 2, 3, 4, 5, 6};
+    opt_param p[] = {{.name = "a", .value = wrap(w, 2), .grad = wrap(g, 2)},
+                     {.name = "b", .value = wrap(w + 2, 1), .grad = wrap(g + 2, 1)},
+                     {.name = "c", .value = wrap(w + 3, 1), .grad = wrap(g + 3, 1)},
+                     {.name = "d", .value = wrap(w + 4, 2), .grad = wrap(g + 4, 2)}};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    assert_ok(ctx, opt_optim_new(ctx, &mine, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){p, 4}, &o));
+    assert_ok(ctx, opt_optim_step(o));
+    assert_memory_equal(w, g, sizeof w);
+    for (int i = 0; i < 4; i++) {
+        const opt_tensor *slot = opt_optim_slot(o, i, "s");
+
+        assert_int_equal(slot != NULL, i % 3 == 0);
+        if (slot != NULL)
+            assert_true(opt_get(slot, 0) == 1 && opt_get(slot, 1) == 1);
+    }
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
 /* Sets every element of w to its number. */
 static opt_status number(const opt_update *u)
 {
@@ -241,6 +305,8 @@ int main(void)
         cmocka_unit_test(l2_alone_reaches_a_method_of_ones_own),
         cmocka_unit_test(threads_agree_on_clipped_norms),
         cmocka_unit_test(the_gradient_at_fault_is_named),
+        cmocka_unit_test(what_no_memory_holds_is_refused),
+        cmocka_unit_test(slots_may_be_left_out),
     };
     return cmocka_run_group_tests_name("optim_layout", tests, NULL, NULL);
 }

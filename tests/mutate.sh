@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# mutate.sh COUNT TESTS FILE... [seed=N]: changes the source files in COUNT ways, one at a time and spread evenly over
+# all that mutate.awk finds, and sees whether a test notices. TESTS, a pattern, names the tests that are run first; then
+# come all others that take no longer than a second. Example, from the repository's root:
+#
+#     sh tests/mutate.sh 150 '^(tensor|tensor_matmul)$' src/tensor/*.c
+#
+# Prints each survivor and how many mutants were killed. A mutant that cannot be compiled or makes the same code as
+# before is none. One that hangs is killed. The build, in build/mutate, is of a shared library, so that only it is linked
+# again; and of failing_calls and failing_elsewhere, which hold the library's objects.
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd) build=$(pwd)/build/mutate count=$1 first=$2 seed=0
+shift 2
+
+cmake -B "$build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O2 -DBUILD_SHARED_LIBS=ON -DOPT_EXAMPLES=OFF \
+    -DOPT_INSTALL=OFF -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+cmake --build "$build" >/dev/null
+mkdir -p "$build/run"
+cd "$build/run"
+
+# The tests' programs, by what they take unchanged: "seconds name".
+now() { date +%s%N; }
+: >"$build/times"
+for program in "$build"/tests/test_* "$build"/tests/failing_*; do
+    [ -x "$program" ] && [ -f "$program" ] || continue
+    start=$(now)
+    "$program" >/dev/null 2>&1 || { echo "mutate: $program fails before anything is changed" >&2; exit 1; }
+    echo "$((($(now) - start) / 1000000)) $(basename "$program" | sed 's/^test_//')" >>"$build/times"
+done
+sort -n "$build/times" | awk -v first="$first" '
+    $2 ~ first { print $2; next }
+    $2 ~ /^failing_/ { last = last $2 "\n"; next }
+    $1 <= 1000 { later = later $2 "\n" }
+    END { printf "%s%s", later, last }' >"$build/order"
+limit=$(awk '$1 > most { most = $1 } END { print 20 + int(most / 250) }' "$build/times")
+
+# Whether any test notices the objects that there are.
+killed() {
+    (cd "$build" && sh CMakeFiles/opt.dir/link.txt >/dev/null 2>&1) || return 0
+    while read -r program; do
+        path=test_$program
+        case $program in
+        failing_*)
+            path=$program
+            (cd "$build/tests" && sh "CMakeFiles/$program.dir/link.txt" >/dev/null 2>&1)
+            ;;
+        esac
+        timeout "$limit" "$build/tests/$path" >/dev/null 2>&1 </dev/null || return 0
+    done <"$build/order"
+    return 1
+}
+
+# All mutants of all files, of which every so manieth is taken.
+all=$build/mutants
+: >"$all"
+for file; do
+    case $file in seed=*) seed=${file#seed=} ;; *)
+        (cd "$root" && awk -f tests/mutate.awk "$file") | sed "s|^|$file	|" >>"$all"
+        ;;
+    esac
+done
+total=$(wc -l <"$all")
+awk -v total="$total" -v count="$count" -v seed="$seed" '
+    BEGIN { step = total > count ? total / count : 1; next_one = 1 + seed % step }
+    NR >= int(next_one) { print; next_one += step }' "$all" >"$build/sample"
+
+tried=0 dead=0
+while IFS='	' read -r file line column length by; do
+    source=$root/$file
+    object=$build/CMakeFiles/opt.dir/$file.o
+    command=$(grep -F -A 2 "\"command\"" "$build/compile_commands.json" | grep -F -e "-c $source" | head -n 1 |
+        sed 's/^ *"command": "//; s/",$//; s/\\"/"/g')
+    [ -f "$object.whole" ] || cp "$object" "$object.whole"
+    awk -v line="$line" -v column="$column" -v len="$length" -v by="$by" '
+        NR == line { $0 = substr($0, 1, column - 1) by substr($0, column + len) } { print }' "$source" >"$build/mutant.c"
+    if (cd "$build" && eval "$(echo "$command -w" | sed "s|-c $source|-c $build/mutant.c|")" 2>/dev/null) &&
+        ! cmp -s "$object" "$object.whole"; then
+        tried=$((tried + 1))
+        if killed; then
+            dead=$((dead + 1))
+        else
+            echo "survives: $file:$line: $(sed -n "${line}p" "$build/mutant.c" | sed 's/^ *//')"
+        fi
+    fi
+    cp "$object.whole" "$object"
+done <"$build/sample"
+find "$build" -name '*.o.whole' -exec rm {} +
+(cd "$build" && sh CMakeFiles/opt.dir/link.txt)
+echo "$dead of $tried killed ($total in all)"

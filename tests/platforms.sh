@@ -28,7 +28,8 @@ get_source() {
     apt=$work/apt
     mkdir -p "$apt/lists/partial" "$apt/$1"
     key=/usr/share/keyrings/debian-archive-keyring.gpg
-    echo "deb-src [signed-by=$key] http://deb.debian.org/debian bookworm main" >"$apt/sources.list"
+    site=$(apt-get indextargets --format "\$(SITE)" "Created-By: Packages" "Codename: bookworm" | head -n 1)
+    echo "deb-src [signed-by=$key] $site bookworm main" >"$apt/sources.list"
     set -- "$1" -q -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
         -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt" -o APT::Sandbox::User=root
     package=$1

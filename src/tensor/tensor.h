@@ -21,7 +21,7 @@ static inline size_t opt__size(opt_dtype dtype)
     return dtype == OPT_F32 ? sizeof(float) : dtype == OPT_BF16 ? sizeof(uint16_t) : sizeof(double);
 }
 
-/* "f32", "f64" or "bf16". */
+/* "f32" or "f64". */
 const char *opt__dtype_name(opt_dtype dtype);
 opt__shape opt__shape_of(const opt_tensor *t);
 bool opt__same_shape(const opt_tensor *a, const opt_tensor *b);

@@ -14,18 +14,24 @@
 #error "the older registers of 32-bit x86 give other results: -msse2 -mfpmath=sse"
 #endif
 
+#ifndef VECTOR_BYTES /* which opt.c says itself */
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+#endif
+#if VECTOR_BYTES == 64
 #define F32_LENGTH   16
 #define F64_LENGTH   8
 #define TILE_VECTORS 4
-#elif defined(__AVX__)
-#define VECTOR_BYTES 32
+#elif VECTOR_BYTES == 32
 #define F32_LENGTH   8
 #define F64_LENGTH   4
 #define TILE_VECTORS 2
 #else
-#define VECTOR_BYTES 16
 #define F32_LENGTH   4
 #define F64_LENGTH   2
 #define TILE_VECTORS 2

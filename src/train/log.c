@@ -70,7 +70,7 @@ static void fill_columns(const opt_progress *p, bool json, column *c)
 }
 
 /* Adds a line at the file's end, whole or not at all. */
-static opt_status add_line(opt__log *log, const char *line, size_t n)
+static opt_status add_line(opt__run_log *log, const char *line, size_t n)
 {
     const off_t end = log->regular ? lseek(log->descriptor, 0, SEEK_END) : 0;
     size_t done = 0;
@@ -90,7 +90,7 @@ static opt_status add_line(opt__log *log, const char *line, size_t n)
     return OPT_OK;
 }
 
-static opt_status add_header(opt__log *log)
+static opt_status add_header(opt__run_log *log)
 {
     char line[COLUMNS * WIDTH];
     column c[COLUMNS];
@@ -103,7 +103,7 @@ static opt_status add_header(opt__log *log)
     return add_line(log, line, n);
 }
 
-opt_status opt__log_add(opt__log *log, const opt_progress *p)
+opt_status opt__log_add(opt__run_log *log, const opt_progress *p)
 {
     char line[COLUMNS * WIDTH];
     column c[COLUMNS];
@@ -129,13 +129,13 @@ static bool ends_in(const char *path, const char *end)
     return n >= m && strcmp(path + n - m, end) == 0;
 }
 
-opt_status opt__log_open(opt_ctx *ctx, const char *path, opt__log *out)
+opt_status opt__log_open(opt_ctx *ctx, const char *path, opt__run_log *out)
 {
     /* Nothing keeps us waiting, nor does a terminal become ours. A pipe is refused: its reader may go, and
      * writing to it then ends the program. */
     const int descriptor =
         open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
-    opt__log log = {.ctx = ctx, .path = path, .descriptor = descriptor, .json = ends_in(path, ".jsonl")};
+    opt__run_log log = {.ctx = ctx, .path = path, .descriptor = descriptor, .json = ends_in(path, ".jsonl")};
     struct stat about;
     opt_status s = OPT_OK;
 
@@ -157,7 +157,7 @@ opt_status opt__log_open(opt_ctx *ctx, const char *path, opt__log *out)
     return OPT_OK;
 }
 
-void opt__log_close(opt__log *log)
+void opt__log_close(opt__run_log *log)
 {
     if (log->path != NULL)
         close(log->descriptor);

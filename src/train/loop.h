@@ -26,7 +26,7 @@ typedef struct opt__loop {
     opt_batches *batches;
     const opt_train_opts *opts;
     opt__evaluator validation; /* zeroed: there is none */
-    opt__log log;
+    opt__run_log log;
     double *weight;  /* room for those of a part's examples; NULL: they have none */
     opt_tensor *sum; /* [params.n] of gradients, for steps of several batches; NULL: a step is of one */
     struct timespec start, saved_at;

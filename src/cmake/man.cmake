@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
 # Manual pages, from the headers' comments. They have a version and no date, so that they come out the same every time.
-find_program(OPT_AWK NAMES awk mawk gawk DOC "Makes the manual pages")
 if(NOT OPT_AWK)
   message(NOTICE "Manual pages: left out, no awk was found")
   return()

@@ -24,7 +24,7 @@ $compiler -std=c11 -Wall -Wextra -Wpedantic -Werror -I. -fsyntax-only alone.c
 if command -v "${CXX:-c++}" >/dev/null; then
     "${CXX:-c++}" -std=c++17 -Wall -Wextra -Wpedantic -Werror -I. -fsyntax-only -x c++ alone.c
 fi
-$compiler -std=c11 -O2 $native -Wall -Wextra -Wpedantic -Werror -c opt.c
+$compiler -std=c11 -O1 $native -Wall -Wextra -Wpedantic -Werror -c opt.c
 $compiler -std=c11 -I. -I"$source/examples/common" -o moons "$source/examples/moons.c" "$source/examples/moons_figures.c" \
     "$source"/examples/common/*.c opt.o -lm -pthread
 for how in "" "--isa baseline" "--isa avx2 --threads 2"; do

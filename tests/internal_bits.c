@@ -4,7 +4,8 @@
  * has and several numbers of threads, compared with golden/bits.txt. Needs no test framework, so that it runs
  * wherever a C compiler's output does. Sees the library's insides, for its elementary functions.
  *
- * usage: internal_bits FILE [THREADS ...]   compares; fails, and says what differs, when a hash is not FILE's
+ * usage: internal_bits FILE [THREADS ... [f32]]   compares; fails, and says what differs, when a hash is not
+ *                                          FILE's; with f32 those of f64 are left out
  *        internal_bits -- FOLDER            prints the hashes of the baseline, as FILE has them
  *        internal_bits --half-way FOLDER    writes the checkpoints that are taken up, to be beside FILE
  *
@@ -29,6 +30,7 @@ typedef struct line {
 
 static line lines[MAX_LINES];
 static int nlines;
+static opt_dtype last_dtype = OPT_F64;
 
 /* ---- Hashing ------------------------------------------------------------------------------------------- */
 
@@ -307,7 +309,7 @@ static void compute(opt_isa isa, int threads, const char *folder)
 
     nlines = 0;
     functions();
-    for (opt_dtype dtype = OPT_F32; dtype <= OPT_F64; dtype++) {
+    for (opt_dtype dtype = OPT_F32; dtype <= last_dtype; dtype++) {
         moons(ctx, dtype);
         half_way(ctx, dtype, folder, false);
         digits(ctx, dtype);
@@ -396,6 +398,10 @@ int main(int argc, char **argv)
     }
     slash = strrchr(argv[1], '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - argv[1]) : 1, slash ? argv[1] : ".");
+    if (argc > 3 && strcmp(argv[argc - 1], "f32") == 0) {
+        last_dtype = OPT_F32;
+        argc--;
+    }
     if (argc > 2)
         for (n = 0; n < 16 && n + 2 < argc; n++)
             threads[n] = atoi(argv[n + 2]);

@@ -146,3 +146,16 @@ double quadratic(int n, const double *x, double *g)
     }
     return f;
 }
+
+void objective_check_same_path(objective *a, objective *b, int n)
+{
+    double x[MOST_NUMBERS] = {0}, y[MOST_NUMBERS] = {0};
+
+    for (int t = 0; t < n; t++) {
+        assert_ok(a->ctx, objective_search(a));
+        assert_ok(b->ctx, objective_search(b));
+        assert_int_equal(objective_values(a, x), objective_values(b, y));
+        assert_memory_equal(x, y, sizeof x);
+        assert_true(a->loss == b->loss);
+    }
+}

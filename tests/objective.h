@@ -48,6 +48,9 @@ opt_status objective_search(objective *o);
 int objective_descend(objective *o, double loss);
 int objective_settle(objective *o);
 
+/* Searches n times with both, and fails unless they come to the same values and losses, bit for bit. */
+void objective_check_same_path(objective *a, objective *b, int n);
+
 /* All values, and all gradients, as one list; returns how many. */
 int objective_values(const objective *o, double *x);
 int objective_gradients(const objective *o, double *g);

@@ -134,7 +134,6 @@ static void a_run_may_be_taken_up_anywhere(void **state)
     static const char path[] = "test_optim_lbfgs_state.tmp";
     static const part mixed[] = {{OPT_F64, 3, false}, {OPT_F32, 2, false}, {OPT_F64, 3, false}};
     const opt_lbfgs_opts hyper = {.history = 4};
-    double x[8], y[8];
 
     (void)state;
     for (int when = 0; when < 14; when++) {
@@ -155,14 +154,7 @@ static void a_run_may_be_taken_up_anywhere(void **state)
             assert_ok(b.ctx, opt_optim_copy_state(a.optim, b.optim));
         }
         assert_int_equal(opt_optim_steps(b.optim), when);
-        for (int t = 0; t < 10; t++) {
-            assert_ok(a.ctx, objective_search(&a));
-            assert_ok(b.ctx, objective_search(&b));
-            objective_values(&a, x);
-            objective_values(&b, y);
-            assert_memory_equal(x, y, sizeof x);
-            assert_true(a.loss == b.loss);
-        }
+        objective_check_same_path(&a, &b, 10);
         objective_free(&a);
         objective_free(&b);
     }

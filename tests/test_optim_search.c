@@ -151,7 +151,6 @@ static void ranks_sum_loss_and_gradient_once(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         const opt_optim_opts opts = {.lr = 1, .l2 = 0.01};
-        double x[4], y[4];
         int never = -1;
         objective a, b;
 
@@ -160,14 +159,7 @@ static void ranks_sum_loss_and_gradient_once(void **state)
                            (opt_ctx_opts){.comm = {.size = 2, .sum = doubled, .ud = &never}});
         objective_optimize(&a, methods[i], NULL, &opts);
         objective_optimize(&b, methods[i], NULL, &opts);
-        for (int t = 0; t < 15; t++) {
-            assert_ok(a.ctx, objective_search(&a));
-            assert_ok(b.ctx, objective_search(&b));
-            objective_values(&a, x);
-            objective_values(&b, y);
-            assert_memory_equal(x, y, sizeof x);
-            assert_true(a.loss == b.loss);
-        }
+        objective_check_same_path(&a, &b, 15);
         objective_free(&a);
         objective_free(&b);
     }

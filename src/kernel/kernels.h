@@ -71,8 +71,9 @@ typedef struct opt__kernels {
     void (*step[OPT__STEPS])(int64_t n, void *w, const void *g, void *const *slot, const double *c,
                              const opt__adjust *adjust);
 
-    /* Adam's, with constants like its, and averages mv [n, 2] in bf16, m and v in turn, that are rounded up
-     * or down at random: by hashes of seed, seed + OPT__GOLDEN, ... */
+    /* Adam's, with constants like its and at the end the largest number in bf16, and averages mv [n, 2] in
+     * bf16, m and v in turn, that are rounded up or down at random: by hashes of seed, seed + OPT__GOLDEN,
+     * ... */
     void (*adam_bf16)(int64_t n, void *w, const void *g, void *mv, const double *c, const opt__adjust *adjust,
                       uint32_t seed);
 

@@ -15,7 +15,7 @@ typedef struct constants {
     double rate;       /* lr / (1 - beta1^t) */
     double root_scale; /* 1 / sqrt(1 - beta2^t) */
     double eps;
-    double rate_g; /* NAdam's */
+    double last; /* NAdam's rate of g; with bf16, the largest number */
 } constants;
 
 typedef struct in_order {
@@ -24,7 +24,7 @@ typedef struct in_order {
 
 static in_order order(const constants *c)
 {
-    return (in_order){{c->beta1, c->rest1, c->beta2, c->rest2, c->rate, c->root_scale, c->eps, c->rate_g}};
+    return (in_order){{c->beta1, c->rest1, c->beta2, c->rest2, c->rate, c->root_scale, c->eps, c->last}};
 }
 
 static opt_status apply(opt__step step, const opt_update *u, const constants *c)
@@ -103,9 +103,10 @@ static uint32_t scramble(uint32_t x)
 
 static opt_status update_adam_bf16(const opt_update *u)
 {
-    const constants c = adam_constants(u);
+    constants c = adam_constants(u);
     const uint32_t step = scramble((uint32_t)u->t ^ scramble((uint32_t)(u->t >> 32)));
 
+    c.last = 0x1.fep127;
     opt__kernels_at(u)->adam_bf16(opt_tensor_len(&u->w), u->w.data, u->g.data, u->slot[0].data, order(&c).c,
                                   u->adjust, step + (uint32_t)u->first * OPT__GOLDEN);
     return OPT_OK;
@@ -150,7 +151,7 @@ static opt_status update_nadam(const opt_update *u)
     const double mu = mu_at(h, u->t), next = mu_at(h, u->t + 1), product = mu_product(h, u->t);
     constants c = adam_constants(u);
 
-    c.rate_g = u->lr * (1 - mu) / (1 - product);
+    c.last = u->lr * (1 - mu) / (1 - product);
     c.rate = u->lr * next / (1 - product * mu * next);
     return apply(OPT__NADAM, u, &c);
 }

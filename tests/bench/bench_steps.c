@@ -169,8 +169,9 @@ static void beside_plain(int64_t n)
                     {.lr = 1e-3, .unchecked = true, .clip_value = 1, .l2 = 1e-4, .weight_decay = 1e-2}},
                    {"clip_norm, decay", 1, {.lr = 1e-3, .clip_norm = 1e6, .weight_decay = 1e-2}},
                    {"checked", 1, {.lr = 1e-3}},
-                   {"bf16 averages", 1, {.lr = 1e-3, .unchecked = true}, &opt_adam_bf16}};
-    enum { VARIANTS = sizeof variant / sizeof *variant };
+                   {"bf16 averages", 1, {.lr = 1e-3, .unchecked = true}, &opt_adam_bf16},
+                   {"bf16, more threads", opts.threads, {.lr = 1e-3, .unchecked = true}, &opt_adam_bf16}};
+    enum { MORE_THREADS = 1, VARIANTS = sizeof variant / sizeof *variant };
     timing t[VARIANTS] = {0};
     opt_ctx *own = opt_ctx_new(NULL), *ctx[VARIANTS];
     opt_param p = {.name = "w", .value = make(own, OPT_F32, n, 1), .grad = make(own, OPT_F32, n, 1)};
@@ -189,8 +190,10 @@ static void beside_plain(int64_t n)
             add(&t[k], time_steps(ctx[k], o[k], repeats_for(n)));
     for (int k = 0; k < VARIANTS; k++) {
         snprintf(what, sizeof what, "adam f32 %lld, %s", (long long)n, variant[k].name);
-        if (k == 1)
+        if (k == MORE_THREADS)
             row(what, &t[k], 1e6, "us", median(&t[0]) / median(&t[k]), "x one thread");
+        else if (variant[k].threads > 1)
+            row(what, &t[k], 1e6, "us", median(&t[k]) / median(&t[MORE_THREADS]), "of plain's, more threads");
         else
             row(what, &t[k], 1e6, "us", median(&t[k]) / median(&t[0]), "of plain's time");
         opt_optim_free(o[k]);

@@ -170,7 +170,7 @@ static opt_status never_sum(void *ud, void *buf, size_t n, opt_dtype t)
 /* Whether the ranks' parts of every batch, one after the other, are the batch that one rank alone has. */
 static void check_ranks(int ranks, int64_t rows, int64_t size, bool drop_last)
 {
-    const opt_batches_opts opts = {.size = size, .seed = 8, .drop_last = drop_last};
+    const opt_batches_opts opts = {.size = size, .seed = 8, .drop_last = drop_last, .chunk = 1 + rows % 3};
     made_up m = {.rows = rows, .y_cols = 1, .dtype = OPT_F64};
     opt_ctx *alone = opt_ctx_new(NULL), *ctx[8];
     opt_batches *whole = batches_of(alone, &m, &opts), *part[8];
@@ -223,21 +223,23 @@ static void the_parts_of_the_ranks_make_up_the_batch(void **state)
     check_ranks(3, 100, 64, false);
 }
 
-/* No rank has two rows more than another: nobody waits long. */
+/* Batches of 2^k chunks are shared evenly by 2^j ranks; by others none has more than twice its share. */
 static void the_rows_are_spread_evenly(void **state)
 {
-    made_up m = {.rows = 20, .dtype = OPT_F32};
+    made_up m = {.rows = 64, .dtype = OPT_F32};
 
     (void)state;
     for (int ranks = 1; ranks <= 8; ranks++)
         for (int r = 0; r < ranks; r++) {
             opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {r, ranks, never_sum, NULL}});
-            opt_batches *batches = batches_of(ctx, &m, &(opt_batches_opts){.size = 20});
+            opt_batches *batches = batches_of(ctx, &m, &(opt_batches_opts){.size = 64, .chunk = 8});
+            const bool even = 8 % ranks == 0;
             opt_batch b;
 
             assert_ok(ctx, opt_batches_begin(batches, 1));
             assert_ok(ctx, opt_batches_next(batches, &b));
-            assert_in_range(b.x.dim[0], 20 / ranks, (20 + ranks - 1) / ranks);
+            assert_in_range(b.x.dim[0], even ? 64 / ranks : 8, even ? 64 / ranks : 2 * 64 / ranks);
+            assert_int_equal(b.chunk, 8);
             opt_batches_free(batches);
             opt_ctx_free(ctx);
         }

@@ -311,7 +311,7 @@ static void gradients_are_summed_over_ranks(void **state)
 
     ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {.size = 2, .sum = unreachable}});
     assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &(opt_optim_opts){.lr = 1}, f.params, &o));
-    assert_fails(ctx, opt_optim_step(o), OPT_ECOMM, "gradient of a");
+    assert_fails(ctx, opt_optim_step(o), OPT_ECOMM, "gd: summing gradients over ranks failed");
     opt_optim_free(o);
     opt_ctx_free(ctx);
     fixture_free(&f);

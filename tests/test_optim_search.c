@@ -190,8 +190,8 @@ static void a_sum_over_ranks_may_fail(void **state)
                     assert_ok(o.ctx, s);
                 else
                     assert_fails(o.ctx, s, OPT_ECOMM,
-                                 n % 3 ? ": summing the gradient of "
-                                       : ": summing the loss over ranks failed");
+                                 n % 3 ? ": summing gradients over ranks failed"
+                                       : ": evaluating the loss: agreeing over ranks failed");
                 objective_values(&o, x);
                 assert_true(s == OPT_OK || memcmp(x, before, sizeof x) == 0);
             }

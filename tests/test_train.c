@@ -306,124 +306,6 @@ static void nothing_on_the_way_allocates(void **state)
     }
 }
 
-/* ---- Ranks --------------------------------------------------------------------------------------------- */
-
-/* The other of two ranks, played within the first one's calls of sum: at the loss it takes the same step's
- * batch and works out its own share, which that call and those for the gradients then add. */
-typedef struct other_rank {
-    job j;
-    opt_params watched; /* the parameters of the rank under test, whose weights it copies */
-    int64_t epoch;
-    int tensor; /* whose gradient is summed next; -1: the loss */
-    int calls, fail_at;
-} other_rank;
-
-static opt_status play_other_rank(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    other_rank *o = ud;
-    double *sum = buf, loss = 0;
-
-    assert_int_equal(t, OPT_F64);
-    if (o->calls++ == o->fail_at)
-        return OPT_EIO;
-    if (o->tensor >= 0) {
-        const opt_tensor *g = &o->j.model.params.at[o->tensor].grad;
-
-        assert_ptr_equal(buf, o->watched.at[o->tensor].grad.data);
-        assert_int_equal(n, opt_tensor_len(g));
-        for (int64_t i = 0; i < opt_tensor_len(g); i++)
-            sum[i] += opt_get(g, i);
-    } else {
-        opt_batch part;
-
-        assert_int_equal(n, 1);
-        for (int i = 0; i < o->watched.n; i++)
-            assert_ok(o->j.p.ctx,
-                      opt_tensor_copy(o->j.p.ctx, &o->watched.at[i].value, &o->j.model.params.at[i].value));
-        if (o->epoch == 0 || opt_batches_next(o->j.batches, &part) == OPT_END) {
-            assert_ok(o->j.p.ctx, opt_batches_begin(o->j.batches, ++o->epoch));
-            assert_ok(o->j.p.ctx, opt_batches_next(o->j.batches, &part));
-        }
-        assert_ok(o->j.p.ctx, o->j.model.grad(o->j.model.self, &part, &loss));
-        *sum += loss;
-    }
-    o->tensor = o->tensor + 1 < o->watched.n ? o->tensor + 1 : -1;
-    return OPT_OK;
-}
-
-/* Makes the job of `rank` of two, and the other. */
-static void new_ranks(job *j, other_rank *o, int rank, int64_t size)
-{
-    const opt_batches_opts opts = {.size = size, .seed = 2};
-
-    *o = (other_rank){.tensor = -1, .fail_at = -1};
-    job_new(j, opt_ctx_new(&(opt_ctx_opts){.comm = {rank, 2, play_other_rank, o}}), &opt_adam, NULL, &opts);
-    job_new(&o->j, opt_ctx_new(&(opt_ctx_opts){.comm = {1 - rank, 2, play_other_rank, NULL}}), &opt_adam,
-            NULL, &opts);
-    o->watched = j->model.params;
-}
-
-static void free_ranks(job *j, other_rank *o)
-{
-    job_free(j);
-    job_free(&o->j);
-    opt_ctx_free(j->p.ctx);
-    opt_ctx_free(o->j.p.ctx);
-}
-
-/* With batches of one row, one of the two ranks has no rows. */
-static void two_ranks_learn_what_one_does(void **state)
-{
-    static const int64_t sizes[] = {1, 3, 4, JOB_ROWS};
-
-    for (int i = 0; i < 8; i++) {
-        job alone, j;
-        other_rank other;
-        trace t_alone = {0}, t = {0};
-
-        job_new(&alone, *state, &opt_adam, NULL, &(opt_batches_opts){.size = sizes[i / 2], .seed = 2});
-        new_ranks(&j, &other, i % 2, sizes[i / 2]);
-        assert_ok(alone.p.ctx, job_train(&alone, 3, &t_alone));
-        assert_ok(j.p.ctx, job_train(&j, 3, &t));
-        assert_int_equal(t.n, t_alone.n);
-        assert_int_equal(other.calls, 5 * opt_optim_steps(j.optim)); /* the loss and four gradients */
-        for (int k = 0; k < t.n; k++) {
-            assert_close(t.at[k].loss, t_alone.at[k].loss, 1e-13);
-            assert_close(t.at[k].last_loss, t_alone.at[k].last_loss, 1e-13);
-        }
-        for (int k = 0; k < 4; k++)
-            assert_close(largest_difference(&j.model.params.at[k].value, &alone.model.params.at[k].value), 0,
-                         1e-12);
-        job_free(&alone);
-        free_ranks(&j, &other);
-    }
-}
-
-static void a_failing_sum_ends_training_before_the_step(void **state)
-{
-    static const char *const part[] = {
-        "train: epoch 1, batch 2: summing the loss over ranks failed",
-        "train: epoch 1, batch 2: adam: summing the gradient of W1 over ranks failed", "gradient of b1",
-        "gradient of W2", "gradient of b2"};
-
-    (void)state;
-    for (int i = 0; i < 5; i++) {
-        job j;
-        other_rank other;
-        trace t = {.step = 1, .answer = OPT_STOP};
-        snapshot before, after;
-
-        new_ranks(&j, &other, 0, 4);
-        assert_ok(j.p.ctx, job_train(&j, 1, &t));
-        before = job_snapshot(&j);
-        other.fail_at = 5 + i;
-        assert_fails(j.p.ctx, job_train(&j, 1, &t), OPT_ECOMM, part[i]);
-        after = job_snapshot(&j);
-        assert_memory_equal(&after, &before, sizeof after);
-        free_ranks(&j, &other);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,8 +319,6 @@ int main(void)
         TEST(batches_of_one_row_and_of_all_lower_the_loss),
         TEST(two_runs_give_the_same_bits),
         TEST(nothing_on_the_way_allocates),
-        TEST(two_ranks_learn_what_one_does),
-        TEST(a_failing_sum_ends_training_before_the_step),
     };
 
     return cmocka_run_group_tests_name("train", tests, NULL, NULL);

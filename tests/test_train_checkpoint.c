@@ -350,30 +350,6 @@ static void a_checkpoint_that_cannot_be_written_loses_nothing(void **state)
     job_free(&j);
 }
 
-static opt_status leave_sum(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    (void)ud, (void)buf, (void)n, (void)t;
-    return OPT_OK;
-}
-
-static void of_several_ranks_the_first_writes(void **state)
-{
-    (void)state;
-    for (int rank = 0; rank < 2; rank++) {
-        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {rank, 2, leave_sum, NULL}});
-        trace t = {0};
-        job j;
-
-        clean_up();
-        job_new(&j, ctx, &opt_adam, NULL, NULL);
-        assert_ok(ctx, job_train_with(&j, (opt_train_opts){.epochs = 2, .checkpoint = CHECKPOINT}, &t));
-        assert_int_equal(exists(CHECKPOINT), rank == 0);
-        job_free(&j);
-        opt_ctx_free(ctx);
-    }
-    clean_up();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,7 +360,6 @@ int main(void)
         TEST(taken_up_from_a_checkpoint_a_run_is_one_never_stopped),
         TEST(a_checkpoint_holds_the_last_weights_and_the_best),
         TEST(a_checkpoint_that_cannot_be_written_loses_nothing),
-        TEST(of_several_ranks_the_first_writes),
     };
 
     return cmocka_run_group_tests_name("train, checkpoint", tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * the network says of itself.
  */
 #include "problem.h"
+#include "ranks.h"
 
 #include <math.h>
 #include <string.h>
@@ -249,77 +250,79 @@ static void evaluating_changes_neither_weights_nor_gradients(void **state)
 
 /* ---- Ranks --------------------------------------------------------------------------------------------- */
 
-/* The other of two ranks tries its part within the first one's call of sum. */
-typedef struct other_rank {
-    opt_ctx *ctx;
-    const opt_model *model;
-    const opt_source *source;
-    double sums[2 + 9];
-    opt_status answer;
-} other_rank;
+typedef struct work {
+    int64_t rows;
+    bool refuses; /* the last rank's source */
+    opt_status status[RANKS_MOST];
+    char message[RANKS_MOST][512];
+    opt_evaluation found[RANKS_MOST];
+    double confusion[RANKS_MOST][9];
+} work;
 
-static opt_status keep_sums(void *ud, void *buf, size_t n, opt_dtype t)
+static opt_status refuse(void *ud, const int64_t *row, int64_t n, opt_tensor *x, opt_tensor *y)
 {
-    other_rank *o = ud;
-
-    assert_int_equal(t, OPT_F64);
-    assert_int_equal(n, 2 + 9);
-    memcpy(o->sums, buf, sizeof o->sums);
-    return OPT_OK;
+    (void)ud, (void)row, (void)n, (void)x, (void)y;
+    return OPT_EIO;
 }
 
-static opt_status add_sums(void *ud, void *buf, size_t n, opt_dtype t)
+static void try_all(opt_comm comm, void *arg)
 {
-    other_rank *o = ud;
-    double *sum = buf;
-    opt_tensor counts = matrix(o->ctx, OPT_F64, 3, 3, (double[9]){0});
-    opt_evaluation e;
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm});
+    work *w = arg;
+    opt_tensor counts = opt_tensor_view(OPT_F64, w->confusion[comm.rank], 2, (int64_t[]){3, 3});
+    opt_source source;
+    opt_model model;
+    problem p;
 
-    assert_int_equal(t, OPT_F64);
-    assert_ok(o->ctx, opt_evaluate(o->ctx, o->model, o->source, &e, &counts));
-    for (size_t i = 0; i < n; i++)
-        sum[i] += o->sums[i];
-    opt_tensor_free(o->ctx, &counts);
-    return o->answer;
+    problem_new(&p, ctx, &nets[1], w->rows);
+    model = opt_mlp_model(p.net);
+    source = opt_source_table(&p.data);
+    if (w->refuses && comm.rank == comm.size - 1)
+        source.read = refuse;
+    w->status[comm.rank] = opt_evaluate(ctx, &model, &source, &w->found[comm.rank], &counts);
+    strcpy(w->message[comm.rank], opt_errmsg(ctx));
+    problem_free(&p);
+    opt_ctx_free(ctx);
 }
 
-/* With one row, one of the two ranks has none. */
-static void two_ranks_find_what_one_does(void **state)
+/* To the last bit. There are ranks without rows. */
+static void ranks_find_what_one_does(void **state)
 {
-    static const int64_t rows[] = {1, 2, 300};
+    static const int64_t rows[] = {1, 2, 257, 1500};
 
-    for (int i = 0; i < 3; i++) {
-        other_rank o = {0};
-        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {i % 2, 2, add_sums, &o}});
-        problem alone, p, q;
-        opt_evaluation a = {0}, b = {0};
-        opt_tensor one = matrix(*state, OPT_F64, 3, 3, (double[9]){0});
-        opt_tensor two = matrix(*state, OPT_F64, 3, 3, (double[9]){0});
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        for (int ranks = 2; ranks <= RANKS_MOST; ranks += ranks / 2) {
+            work alone = {.rows = rows[i]}, w = alone;
 
-        o.ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {1 - i % 2, 2, keep_sums, &o}});
-        problem_new(&alone, *state, &nets[1], rows[i]);
-        problem_new(&p, ctx, &nets[1], rows[i]);
-        problem_new(&q, o.ctx, &nets[1], rows[i]);
-        const opt_model ma = opt_mlp_model(alone.net), mp = opt_mlp_model(p.net), mq = opt_mlp_model(q.net);
-        const opt_source source = opt_source_table(&alone.data);
+            try_all((opt_comm){0}, &alone);
+            ranks_run(ranks, -1, try_all, &w);
+            for (int r = 0; r < ranks; r++) {
+                assert_int_equal(w.status[r], OPT_OK);
+                assert_memory_equal(&w.found[r], &alone.found[0], sizeof(opt_evaluation));
+                assert_memory_equal(w.confusion[r], alone.confusion[0], sizeof w.confusion[0]);
+            }
+        }
+}
 
-        o.model = &mq;
-        o.source = &source;
-        assert_ok(*state, opt_evaluate(*state, &ma, &source, &a, &one));
-        assert_ok(ctx, opt_evaluate(ctx, &mp, &source, &b, &two));
-        assert_int_equal(a.rows, b.rows);
-        assert_close(a.loss, b.loss, 1e-14);
-        assert_close(a.accuracy, b.accuracy, 0);
-        assert_true(same_bytes(&one, &two));
-        o.answer = OPT_EIO;
-        assert_fails(ctx, opt_evaluate(ctx, &mp, &source, &b, &two), OPT_ECOMM, "evaluate: summing over");
-        problem_free(&alone);
-        problem_free(&p);
-        problem_free(&q);
-        opt_tensor_free(*state, &one);
-        opt_tensor_free(*state, &two);
-        opt_ctx_free(o.ctx);
-        opt_ctx_free(ctx);
+static void when_a_rank_or_a_sum_fails_all_do(void **state)
+{
+    work w = {.rows = 1000, .refuses = true};
+
+    (void)state;
+    ranks_run(3, -1, try_all, &w);
+    for (int r = 0; r < 3; r++) {
+        assert_int_equal(w.status[r], OPT_EIO);
+        assert_non_null(strstr(w.message[r], "evaluate: rank 2: batches: reading batch 3 "));
+    }
+    w.refuses = false;
+    for (int n = 0; n < 3; n++) {
+        ranks_run(3, n, try_all, &w);
+        for (int r = 0; r < 3; r++) {
+            assert_int_equal(w.status[r], OPT_ECOMM);
+            assert_non_null(strstr(w.message[r], "over ranks failed: as it was told to"));
+            assert_true(w.found[r].rows == 0 && w.confusion[r][0] == 0);
+        }
     }
 }
 
@@ -334,7 +337,8 @@ int main(void)
         TEST(one_pass_gives_loss_and_predictions),
         TEST(a_network_with_several_independent_outputs_has_no_classes),
         TEST(evaluating_changes_neither_weights_nor_gradients),
-        TEST(two_ranks_find_what_one_does),
+        cmocka_unit_test(ranks_find_what_one_does),
+        cmocka_unit_test(when_a_rank_or_a_sum_fails_all_do),
     };
 
     return cmocka_run_group_tests_name("train, evaluate", tests, NULL, NULL);

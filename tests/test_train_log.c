@@ -358,27 +358,6 @@ static void a_line_is_added_whole_or_not_at_all(void **state)
     remove(CSV);
 }
 
-static opt_status leave_sum(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    (void)ud, (void)buf, (void)n, (void)t;
-    return OPT_OK;
-}
-
-static void of_several_ranks_the_first_writes(void **state)
-{
-    (void)state;
-    for (int rank = 0; rank < 2; rank++) {
-        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {rank, 2, leave_sum, NULL}});
-        trace t = {0};
-
-        remove(CSV);
-        train(ctx, true, CSV, &t);
-        assert_int_equal(access(CSV, F_OK) == 0, rank == 0);
-        opt_ctx_free(ctx);
-    }
-    remove(CSV);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,7 +369,6 @@ int main(void)
         TEST(a_device_will_do),
         TEST(an_epoch_that_cannot_be_logged_has_not_ended),
         TEST(a_line_is_added_whole_or_not_at_all),
-        TEST(of_several_ranks_the_first_writes),
     };
 
     return cmocka_run_group_tests_name("train, log", tests, NULL, NULL);

@@ -140,42 +140,6 @@ static void infinite_validation_losses_are_logged(void **state)
     odd_free(&o);
 }
 
-/* ---- Two ranks ----------------------------------------------------------------------------------------- */
-
-typedef struct sums {
-    int calls, fails;
-} sums;
-
-static opt_status sum(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    sums *s = ud;
-
-    (void)buf, (void)n, (void)t;
-    return s->calls++ == s->fails ? OPT_EIO : OPT_OK;
-}
-
-/* The loss is summed, and then the gradient. */
-static void a_search_needs_every_sum(void **state)
-{
-    (void)state;
-    for (int fails = 0; fails < 3; fails++) {
-        sums s = {.fails = fails};
-        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {.size = 2, .sum = sum, .ud = &s}});
-        opt_status status;
-        odd o;
-
-        odd_new(&o, ctx, &opt_lbfgs, true);
-        status = odd_train(&o, ctx, (opt_train_opts){0});
-        if (fails < 2)
-            assert_fails(ctx, status, OPT_ECOMM,
-                         fails == 0 ? "summing the loss over ranks" : "summing the gradient of w over ranks");
-        else
-            assert_ok(ctx, status);
-        odd_free(&o);
-        opt_ctx_free(ctx);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,7 +147,6 @@ int main(void)
         TEST(time_has_an_end),
         TEST(an_optimizer_of_other_gradients_is_refused),
         TEST(infinite_validation_losses_are_logged),
-        TEST(a_search_needs_every_sum),
     };
 
     return cmocka_run_group_tests_name("train model", tests, NULL, NULL);

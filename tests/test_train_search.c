@@ -123,67 +123,6 @@ static void training_is_a_search_an_epoch(void **state)
     job_free(&b);
 }
 
-/* The model is a function of its own, and each of two ranks has half of it: they come to what one does. */
-static opt_status half_parabola(void *self, const opt_batch *part, double *loss)
-{
-    const opt_params *p = self;
-
-    (void)part;
-    *loss = 0;
-    for (int k = 0; k < p->n; k++)
-        for (int64_t i = 0; i < opt_tensor_len(&p->at[k].value); i++) {
-            const double x = opt_get(&p->at[k].value, i) - 3;
-
-            *loss += (double)(i + 1) * x * x / 4;
-            opt_set(&p->at[k].grad, i, (double)(i + 1) * x / 2);
-        }
-    return OPT_OK;
-}
-
-static opt_status parabola(void *self, const opt_batch *part, double *loss)
-{
-    const opt_params *p = self;
-    const opt_status s = half_parabola(self, part, loss);
-
-    *loss *= 2;
-    for (int k = 0; k < p->n; k++)
-        for (int64_t i = 0; i < opt_tensor_len(&p->at[k].grad); i++)
-            opt_set(&p->at[k].grad, i, 2 * opt_get(&p->at[k].grad, i));
-    return s;
-}
-
-static opt_status doubled(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    double *x = buf;
-
-    (void)ud;
-    assert_int_equal(t, OPT_F64);
-    for (size_t i = 0; i < n; i++)
-        x[i] *= 2;
-    return OPT_OK;
-}
-
-static void two_ranks_learn_what_one_does(void **state)
-{
-    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {.size = 2, .sum = doubled}});
-    trace x = {.epoch = -1, .step = -1}, y = x;
-    job alone, rank;
-
-    job_new(&alone, *state, &opt_lbfgs, &decaying, &whole);
-    job_new(&rank, ctx, &opt_lbfgs, &decaying, &whole);
-    alone.model.self = &alone.model.params;
-    rank.model.self = &rank.model.params;
-    alone.model.grad = parabola;
-    rank.model.grad = half_parabola;
-    assert_ok(*state, job_train(&alone, 8, &x));
-    assert_ok(ctx, job_train(&rank, 8, &y));
-    assert_true(same_trace(&x, &y));
-    assert_true(same_bits(alone.model.params, rank.model.params));
-    job_free(&alone);
-    job_free(&rank);
-    opt_ctx_free(ctx);
-}
-
 static void class_weights_hold_in_every_evaluation(void **state)
 {
     static const double class[] = {0.5, 3};
@@ -272,11 +211,27 @@ static void it_may_end_before_the_first_step(void **state)
     job_free(&j);
 }
 
+static opt_status parabola(void *self, const opt_batch *part, double *loss)
+{
+    const opt_params *p = self;
+
+    (void)part;
+    *loss = 0;
+    for (int k = 0; k < p->n; k++)
+        for (int64_t i = 0; i < opt_tensor_len(&p->at[k].value); i++) {
+            const double x = opt_get(&p->at[k].value, i) - 3;
+
+            *loss += (double)(i + 1) * x * x / 4;
+            opt_set(&p->at[k].grad, i, (double)(i + 1) * x / 2);
+        }
+    return OPT_OK;
+}
+
 /* Of several batches one that finds nothing is passed over, and another goes on. */
 static opt_status first_batch_is_flat(void *self, const opt_batch *part, double *loss)
 {
     const opt_params *p = self;
-    const opt_status s = half_parabola(self, part, loss);
+    const opt_status s = parabola(self, part, loss);
 
     for (int k = 0; part->index == 0 && k < p->n; k++)
         opt_tensor_fill(&p->at[k].grad, 0);
@@ -423,7 +378,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(it_needs_fewer_epochs_than_adam),
         TEST(training_is_a_search_an_epoch),
-        TEST(two_ranks_learn_what_one_does),
         TEST(class_weights_hold_in_every_evaluation),
         TEST(it_ends_where_no_lower_loss_is_found),
         TEST(it_may_end_before_the_first_step),

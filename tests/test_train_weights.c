@@ -319,7 +319,7 @@ typedef struct watcher {
     opt_param param;
     double w, grad;
     const double *class_weight; /* [2] */
-    int64_t rows, empty;
+    int64_t rows;
 } watcher;
 
 static opt_status watch(void *self, const opt_batch *part, double *loss)
@@ -327,11 +327,6 @@ static opt_status watch(void *self, const opt_batch *part, double *loss)
     watcher *o = self;
 
     *loss = 0;
-    if (part->x.data == NULL) {
-        assert_null(part->weight.data);
-        o->empty++;
-        return OPT_OK;
-    }
     assert_int_equal(part->weight.ndim, 1);
     assert_int_equal(part->weight.dtype, OPT_F64);
     assert_int_equal(part->weight.dim[0], part->x.dim[0]);
@@ -340,43 +335,31 @@ static opt_status watch(void *self, const opt_batch *part, double *loss)
     return OPT_OK;
 }
 
-static opt_status leave_sum(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    (void)ud, (void)buf, (void)n, (void)t;
-    return OPT_OK;
-}
-
-/* Alone, and as one of two ranks, which has no rows of the batches of one. */
 static void a_model_is_told_each_rows_weight(void **state)
 {
     static const double labels[5] = {0, 1, 0.5, 0.5000001, 0.25}, class_weight[2] = {3, 4};
 
-    (void)state;
-    for (int ranks = 1; ranks <= 2; ranks++) {
-        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {0, ranks, leave_sum, NULL}});
-        opt_table table = {matrix(ctx, OPT_F64, 5, 1, labels), matrix(ctx, OPT_F64, 5, 1, labels)};
-        const opt_source source = opt_source_table(&table);
-        watcher o = {.class_weight = class_weight};
-        const opt_model model = {
-            .self = &o, .params = {&o.param, 1}, .grad = watch, .classes = 2, .weighs = true};
-        const opt_train_opts opts = {.epochs = 2, .class_weight = class_weight};
-        opt_batches *batches = NULL;
-        opt_optim *optim = NULL;
+    opt_ctx *ctx = *state;
+    opt_table table = {matrix(ctx, OPT_F64, 5, 1, labels), matrix(ctx, OPT_F64, 5, 1, labels)};
+    const opt_source source = opt_source_table(&table);
+    watcher o = {.class_weight = class_weight};
+    const opt_model model = {
+        .self = &o, .params = {&o.param, 1}, .grad = watch, .classes = 2, .weighs = true};
+    const opt_train_opts opts = {.epochs = 2, .class_weight = class_weight};
+    opt_batches *batches = NULL;
+    opt_optim *optim = NULL;
 
-        o.param = (opt_param){.name = "w",
-                              .value = opt_tensor_view(OPT_F64, &o.w, 0, NULL),
-                              .grad = opt_tensor_view(OPT_F64, &o.grad, 0, NULL)};
-        assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &(opt_optim_opts){.lr = 1}, model.params, &optim));
-        assert_ok(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = 3 - ranks}, &batches));
-        assert_ok(ctx, opt_train(ctx, &model, optim, batches, &opts));
-        assert_int_equal(o.rows, ranks == 1 ? 10 : 0);
-        assert_int_equal(o.empty, ranks == 1 ? 0 : 10);
-        opt_batches_free(batches);
-        opt_optim_free(optim);
-        opt_tensor_free(ctx, &table.x);
-        opt_tensor_free(ctx, &table.y);
-        opt_ctx_free(ctx);
-    }
+    o.param = (opt_param){.name = "w",
+                          .value = opt_tensor_view(OPT_F64, &o.w, 0, NULL),
+                          .grad = opt_tensor_view(OPT_F64, &o.grad, 0, NULL)};
+    assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &(opt_optim_opts){.lr = 1}, model.params, &optim));
+    assert_ok(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = 2}, &batches));
+    assert_ok(ctx, opt_train(ctx, &model, optim, batches, &opts));
+    assert_int_equal(o.rows, 10);
+    opt_batches_free(batches);
+    opt_optim_free(optim);
+    opt_tensor_free(ctx, &table.x);
+    opt_tensor_free(ctx, &table.y);
 }
 
 static void class_weights_that_make_no_sense_are_refused(void **state)

@@ -47,11 +47,16 @@ typedef struct opt_allocator {
 } opt_allocator;
 
 /* Data-parallel training: `sum` replaces buf[0..n) of every rank by the sum over all ranks, the same bits on
- * each, and returns OPT_OK. rank is in [0, size). size 0 or 1: alone, sum is never called. */
+ * each, and returns OPT_OK; any other status ends what was going on with OPT_ECOMM. rank is in [0, size).
+ * size 0 or 1: alone, sum is never called. The ranks must make the same calls, in the same order.
+ *
+ * For the same bits on any number of ranks the sum must be a tree: that of the first half of the ranks, of an
+ * odd number the larger one, plus that of the others, and so on down. <opt/mpi.h> has one. */
 typedef struct opt_comm {
     int rank, size;
     opt_status (*sum)(void *ud, void *buf, size_t n, opt_dtype t);
     void *ud;
+    const char *(*message)(void *ud); /* why the last sum failed; may be NULL */
 } opt_comm;
 
 /* Which instructions the inner loops use. Results do not depend on it, to the last bit; speed does. */

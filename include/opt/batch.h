@@ -38,15 +38,23 @@ typedef struct opt_batches_opts {
     uint32_t seed;  /* epoch e is shuffled by seed + e (mod 2^32) */
     bool in_order;  /* do not shuffle */
     bool drop_last; /* leave out a last batch smaller than size */
+    int64_t chunk;  /* rows that the network takes at a time, in [1, 64]; 0 means 64. A batch's loss and
+                       gradient  are a tree over its chunks, and no chunk is split among ranks: so that 8 ranks
+                       may share  batches of 64, it is 8 */
 } opt_batches_opts;
 
 /* One batch, valid until the next call with the same opt_batches. x is [n, x_cols], y [n, y_cols]; with
- * several ranks, these are this rank's rows of it (data NULL when there are none). */
+ * several ranks, these are this rank's rows of it (data NULL when there are none).
+ *
+ * Ranks share a batch's tree of chunks: the left half, which is of the first 2^k chunks, k as large as can be
+ * with one left, belongs to the first half of the ranks, of an odd number the larger one, and so on down; the
+ * last chunk may be smaller. Batches of 2^k chunks on 2^j ranks are shared evenly. */
 typedef struct opt_batch {
     opt_tensor x, y;
     int64_t index;       /* from 0 within the epoch */
     int64_t global_rows; /* rows of the batch over all ranks */
     opt_tensor weight;   /* [n], f64: how often each loss counts; set by opt_train; data NULL: once each */
+    int64_t chunk;       /* rows of each chunk but perhaps the last */
 } opt_batch;
 
 /* A source cut into batches, epoch by epoch: the order, the place in it, and room for one batch. */

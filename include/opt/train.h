@@ -18,7 +18,7 @@ extern "C" {
  * grad overwrites the gradients of params with this part's share of the batch mean, the sum over its rows
  * divided by part->global_rows, and sets *loss to the loss's share likewise. With one rank that is plainly
  * the batch's mean. If it heeds part->weight, each example's loss, and with it the gradient, counts so many
- * times. It must cope with a part of no rows (data NULL) if there are several ranks.
+ * times. Of several ranks those that have no rows of a batch do not call it.
  *
  * predict, which validation and opt_evaluate need, sets out [rows, y_cols] to what the model makes of the
  * part's x, and *loss to its share of the loss as grad does, global_rows being all rows that the model is

@@ -37,18 +37,42 @@ static opt_status check_source(opt_ctx *ctx, const opt_source *s)
     return OPT_OK;
 }
 
-/* The first of a batch's `rows` examples that belongs to this rank. */
-static int64_t part_start(const opt_batches *b, int64_t rows, int rank)
-{
-    const int64_t size = b->ctx->comm.size;
+typedef struct part_rows {
+    int64_t first, n;
+} part_rows;
 
-    return rows / size * rank + rows % size * rank / size;
+/* Which of a batch's rows are a rank's: opt_batch says how they are shared. */
+static part_rows rows_of(const opt_batches *b, int64_t rows, int rank)
+{
+    const int64_t chunk = b->opts.chunk;
+    int64_t first = 0, chunks = (rows - 1) / chunk + 1, n; /* of a subtree, */
+    int ranks = b->ranks;                                  /* shared by so many, of which this is `rank` */
+
+    while (ranks > 1 && chunks > 1) {
+        const int half = ranks - ranks / 2;
+        int64_t left = 1;
+
+        while (2 * left < chunks)
+            left *= 2;
+        if (rank < half) {
+            chunks = left;
+            ranks = half;
+        } else {
+            first += left;
+            chunks -= left;
+            rank -= half;
+            ranks -= half;
+        }
+    }
+    n = chunks * chunk < rows - first * chunk ? chunks * chunk : rows - first * chunk;
+    return (part_rows){first * chunk, ranks == 1 || rank == 0 ? n : 0};
 }
 
 static opt_status allocate(opt_batches *b)
 {
-    const int64_t most = b->opts.size / b->ctx->comm.size + 1;
-    const int64_t rows = most < b->opts.size ? most : b->opts.size;
+    const int64_t rest = b->source.rows % b->opts.size, whole = rows_of(b, b->opts.size, b->rank).n;
+    const int64_t last = rest > 0 && !b->opts.drop_last ? rows_of(b, rest, b->rank).n : 0;
+    const int64_t most = whole > last ? whole : last, rows = most > 0 ? most : 1;
     opt_status s = opt_tensor_new(b->ctx, b->source.dtype, 2, (int64_t[]){rows, b->source.x_cols}, &b->x);
 
     if (!s && b->source.y_cols > 0)
@@ -60,8 +84,8 @@ static opt_status allocate(opt_batches *b)
     return b->order && b->ahead ? OPT_OK : opt__no_memory(b->ctx, "batches");
 }
 
-opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_batches_opts *opts,
-                           opt_batches **out)
+static opt_status make(opt_ctx *ctx, const opt_source *source, const opt_batches_opts *opts, bool whole,
+                       opt_batches **out)
 {
     opt_status s = opt__enter(ctx);
     opt_batches_opts given = opts ? *opts : (opt_batches_opts){0};
@@ -79,11 +103,20 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
     if (given.size < 1 || given.size > source->rows)
         return opt__fail(ctx, OPT_EINVAL, "batches: size = %lld is outside [1, %lld], the rows there are",
                          (long long)given.size, (long long)source->rows);
+    if (given.chunk == 0)
+        given.chunk = OPT__BATCH_CHUNK;
+    if (given.chunk < 1 || given.chunk > OPT__BATCH_CHUNK)
+        return opt__fail(ctx, OPT_EINVAL, "batches: chunk = %lld is outside [1, %lld]",
+                         (long long)given.chunk, (long long)OPT__BATCH_CHUNK);
 
     b = opt__alloc(ctx, 1, sizeof *b);
     if (b == NULL)
         return opt__no_memory(ctx, "batches");
-    *b = (opt_batches){.ctx = ctx, .source = *source, .opts = given};
+    *b = (opt_batches){.ctx = ctx, .source = *source, .opts = given, .rank = 0, .ranks = 1};
+    if (!whole) {
+        b->rank = ctx->comm.rank;
+        b->ranks = ctx->comm.size;
+    }
     s = allocate(b);
     if (s) {
         opt_batches_free(b);
@@ -91,6 +124,18 @@ opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_bat
     }
     *out = b;
     return OPT_OK;
+}
+
+opt_status opt_batches_new(opt_ctx *ctx, const opt_source *source, const opt_batches_opts *opts,
+                           opt_batches **out)
+{
+    return make(ctx, source, opts, false, out);
+}
+
+opt_status opt__batches_new_whole(opt_ctx *ctx, const opt_source *source, const opt_batches_opts *opts,
+                                  opt_batches **out)
+{
+    return make(ctx, source, opts, true, out);
 }
 
 void opt_batches_free(opt_batches *b)
@@ -209,7 +254,8 @@ static opt_status read_part(opt_batches *b, const int64_t *order, int64_t n, opt
 opt_status opt_batches_next(opt_batches *b, opt_batch *out)
 {
     opt_batch part;
-    int64_t rows, first, end;
+    part_rows mine;
+    int64_t rows;
     opt_status s;
 
     if (b == NULL)
@@ -223,10 +269,9 @@ opt_status opt_batches_next(opt_batches *b, opt_batch *out)
         return OPT_END;
     }
     rows = opt__batch_rows(b, b->next);
-    first = part_start(b, rows, b->ctx->comm.rank);
-    end = part_start(b, rows, b->ctx->comm.rank + 1);
-    part = (opt_batch){.index = b->next, .global_rows = rows};
-    s = read_part(b, b->order + b->next * b->opts.size + first, end - first, &part);
+    mine = rows_of(b, rows, b->rank);
+    part = (opt_batch){.index = b->next, .global_rows = rows, .chunk = b->opts.chunk};
+    s = read_part(b, b->order + b->next * b->opts.size + mine.first, mine.n, &part);
     if (s)
         return s;
     b->next++;

@@ -10,10 +10,13 @@
 #include "base/context.h"
 #include "rng/rng.h"
 
+#define OPT__BATCH_CHUNK INT64_C(64) /* rows that a network takes at a time at most */
+
 struct opt_batches {
     opt_ctx *ctx;
     opt_source source;
-    opt_batches_opts opts; /* size filled in */
+    opt_batches_opts opts; /* size and chunk filled in */
+    int rank, ranks;       /* that share each batch */
     opt_tensor x, y;       /* room for the largest part of a batch; y zeroed when there are no labels */
     int64_t *order;        /* [rows] of the epoch begun */
     opt_rng *ahead; /* [OPT__ABREAST] streams for the epochs from first_ahead on; first_ahead 0: none yet */
@@ -27,6 +30,10 @@ struct opt_batches {
     double loss_sum, last_loss;
     int64_t loss_rows;
 };
+
+/* opt_batches_new where each rank gets whole batches. */
+opt_status opt__batches_new_whole(opt_ctx *ctx, const opt_source *source, const opt_batches_opts *opts,
+                                  opt_batches **out);
 
 /* Rows of batch `index`, over all ranks. */
 int64_t opt__batch_rows(const opt_batches *b, int64_t index);

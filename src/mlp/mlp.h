@@ -50,14 +50,18 @@ struct opt_mlp {
     void *level[OPT__MLP_LEVELS]; /* [nvalues] each, gradients of subtrees; NULL until a batch needs them */
 };
 
-/* opt_mlp_grad for rows that are a part of a batch of global_rows: sums over these rows divided by
- * global_rows, each example's loss times its weight [rows], unless weight->data is NULL. x->data NULL: no
- * rows. */
-opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y,
-                              const opt_tensor *weight, int64_t global_rows, double *loss);
+/* Rows that are a subtree of a batch. */
+typedef struct opt__mlp_part {
+    const opt_tensor *x, *y;  /* x->data NULL: no rows */
+    const opt_tensor *weight; /* [rows], of each example's loss; NULL, or data NULL: 1 */
+    int64_t global_rows;      /* of the batch, which sums are divided by */
+    int64_t chunk;            /* rows of each chunk but perhaps the last, at most OPT__LANE */
+} opt__mlp_part;
+
+/* opt_mlp_grad for such a part. */
+opt_status opt__mlp_grad_part(opt_mlp *net, const opt__mlp_part *part, double *loss);
 
 /* opt_mlp_loss for such a part, and out <- the predictions that opt_mlp_predict makes, in one pass. */
-opt_status opt__mlp_predict_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, int64_t global_rows,
-                                 double *loss, opt_tensor *out);
+opt_status opt__mlp_predict_part(opt_mlp *net, const opt__mlp_part *part, double *loss, opt_tensor *out);
 
 #endif

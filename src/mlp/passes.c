@@ -241,7 +241,9 @@ typedef struct batch {
     const opt_tensor *x, *y;
     const double *weight;  /* [rows] of examples, or NULL: 1 */
     const opt_tensor *out; /* [rows, outputs] for predictions, or NULL */
-    double scale;          /* of gradients, or 0: these are not wanted */
+    double share;          /* what makes sums over rows their share of the batch's mean */
+    int64_t chunk;         /* rows */
+    bool learn;            /* gradients are wanted */
 } batch;
 
 /* The loss of one chunk; its gradient is added to grads, or overwrites them. */
@@ -249,24 +251,23 @@ static double chunk(const batch *b, int64_t number, void *grads, bool add)
 {
     opt_mlp *net = b->net;
     const opt__layer *last = &net->layer[net->layers - 1];
-    const int64_t first = number * OPT__LANE, rest = opt__rows(b->x) - first;
-    const bool learn = b->scale != 0;
+    const int64_t first = number * b->chunk, rest = opt__rows(b->x) - first;
     pass p = {.net = net,
               .x = opt__at(b->x, first * net->layer[0].in),
-              .rows = smaller(rest, OPT__LANE),
+              .rows = smaller(rest, b->chunk),
               .grads = grads,
               .add = add};
     double loss;
 
     forward(&p);
     loss = net->kernels->loss[net->loss](last->out, p.rows, last->a, opt__at(b->y, first * last->out),
-                                         b->weight ? b->weight + first : NULL, b->scale,
-                                         learn ? last->dz : NULL);
+                                         b->weight ? b->weight + first : NULL, b->share,
+                                         b->learn ? last->dz : NULL);
     if (b->out != NULL)
         net->kernels->output[net->loss](last->out, p.rows, last->a, opt__at(b->out, first * last->out));
-    if (learn)
+    if (b->learn)
         backward(&p);
-    return loss;
+    return loss * b->share;
 }
 
 typedef struct addition {
@@ -300,7 +301,7 @@ static double tree(const batch *b, int64_t first, int64_t n, int level, void *gr
     if (n - left == 1)
         return loss + chunk(b, first + left, grads, true);
     loss += tree(b, first + left, n - left, level + 1, net->level[level]);
-    if (b->scale != 0) {
+    if (b->learn) {
         addition a = {net, grads, net->level[level], net->ctx->threads > 1 ? 16384 : net->nvalues};
 
         opt__parallel(net->ctx, parts_of(net->nvalues, a.step), add_part, &a);
@@ -356,7 +357,7 @@ opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
 
 opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss)
 {
-    batch b = {.net = net, .x = x, .y = y};
+    batch b = {.net = net, .x = x, .y = y, .chunk = OPT__LANE};
     opt_status s;
 
     if (net == NULL)
@@ -366,26 +367,33 @@ opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
         return s;
     if (mean_loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
-    *mean_loss = tree(&b, 0, parts_of(opt__rows(x), OPT__LANE), 0, NULL) * share(net, opt__rows(x));
+    b.share = share(net, opt__rows(x));
+    *mean_loss = tree(&b, 0, parts_of(opt__rows(x), OPT__LANE), 0, NULL);
     return OPT_OK;
 }
 
-opt_status opt__mlp_predict_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, int64_t global_rows,
-                                 double *loss, opt_tensor *out)
+static batch batch_of(opt_mlp *net, const opt__mlp_part *part)
 {
-    batch b = {.net = net, .x = x, .y = y, .out = out};
-    const bool empty = x->data == NULL;
-    opt_status s = empty ? OPT_OK : check_xy(net, x, y);
+    return (batch){
+        .net = net, .x = part->x, .y = part->y, .share = share(net, part->global_rows), .chunk = part->chunk};
+}
 
-    if (!s && !empty)
+opt_status opt__mlp_predict_part(opt_mlp *net, const opt__mlp_part *part, double *loss, opt_tensor *out)
+{
+    const opt_tensor *x = part->x, *y = part->y;
+    batch b = batch_of(net, part);
+    opt_status s = check_xy(net, x, y);
+
+    if (!s)
         s = check_rows(net, "mlp: out", out, opt__rows(x), net->layer[net->layers - 1].out);
     if (s)
         return s;
-    if (!empty && (opt__overlap(x, out) || opt__overlap(y, out)))
+    if (opt__overlap(x, out) || opt__overlap(y, out))
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: out overlaps %s", opt__overlap(x, out) ? "x" : "y");
     if (loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: loss is NULL");
-    *loss = empty ? 0 : tree(&b, 0, parts_of(opt__rows(x), OPT__LANE), 0, NULL) * share(net, global_rows);
+    b.out = out;
+    *loss = tree(&b, 0, parts_of(opt__rows(x), b.chunk), 0, NULL);
     return OPT_OK;
 }
 
@@ -406,37 +414,35 @@ static opt_status check_weight(const opt_mlp *net, const opt_tensor *weight, int
     return OPT_OK;
 }
 
-opt_status opt__mlp_grad_part(opt_mlp *net, const opt_tensor *x, const opt_tensor *y,
-                              const opt_tensor *weight, int64_t global_rows, double *loss)
+opt_status opt__mlp_grad_part(opt_mlp *net, const opt__mlp_part *part, double *loss)
 {
-    const bool empty = x->data == NULL;
-    batch b = {.net = net, .x = x, .y = y, .weight = weight->data, .scale = share(net, global_rows)};
-    opt_status s = empty ? OPT_OK : check_xy(net, x, y);
+    batch b = batch_of(net, part);
+    opt_status s = check_xy(net, part->x, part->y);
     int64_t chunks;
 
-    if (!s && !empty)
-        s = check_weight(net, weight, opt__rows(x));
+    if (!s && part->weight != NULL)
+        s = check_weight(net, part->weight, opt__rows(part->x));
     if (s)
         return s;
     if (loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
-    if (empty) {
-        memset(net->grads, 0, (size_t)net->nvalues * opt__size(net->dtype));
-        *loss = 0;
-        return OPT_OK;
-    }
-    chunks = parts_of(opt__rows(x), OPT__LANE);
+    b.weight = part->weight ? part->weight->data : NULL;
+    b.learn = true;
+    chunks = parts_of(opt__rows(part->x), b.chunk);
     s = reserve(net, chunks);
     if (!s)
-        *loss = tree(&b, 0, chunks, 0, net->grads) * b.scale;
+        *loss = tree(&b, 0, chunks, 0, net->grads);
     return s;
 }
 
 opt_status opt_mlp_grad(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, double *mean_loss)
 {
+    const opt__mlp_part part = {
+        .x = x, .y = y, .global_rows = x && x->ndim > 0 ? opt__rows(x) : 1, .chunk = OPT__LANE};
+
     if (net == NULL)
         return OPT_EINVAL;
     if (x == NULL || x->data == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: x %s", x ? "has no data" : "is NULL");
-    return opt__mlp_grad_part(net, x, y, &(opt_tensor){0}, x->ndim > 0 ? opt__rows(x) : 1, mean_loss);
+    return opt__mlp_grad_part(net, &part, mean_loss);
 }

@@ -95,6 +95,9 @@ opt_status opt__sum_over_ranks(opt_optim *o);
 opt_status opt__check_and_clip(opt_optim *o, double *scale);
 void opt__average(const opt_optim *o, const opt__run *r, int64_t start, int64_t n);
 
+/* opt_optim_step by gradients that have been summed over ranks. */
+opt_status opt__step_by_sums(opt_optim *o);
+
 /* Whether opt_optim_predicting has anything to do. */
 static inline bool opt__predicts_otherwise(const opt_optim *o)
 {

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/ranks.h"
 #include "optim/optim.h"
 #include "optim/params.h"
 
@@ -69,18 +70,15 @@ typedef struct job {
 static opt_status call(job *j)
 {
     opt_optim *o = j->optim;
-    const opt_comm *comm = &o->ctx->comm;
     opt_status s;
 
     j->loss = (double)NAN;     /* for a function that forgets to set it, */
     o->ctx->message[0] = '\0'; /* or fails without leaving a message */
-    s = j->f(j->ud, &j->loss);
+    s = opt__agree(o->ctx, j->f(j->ud, &j->loss), &j->loss, 1);
     j->cancelled = s == OPT_STOP;
     if (s)
         return opt__fail(o->ctx, s, "%s: evaluating the loss: %s", o->method.name,
                          o->ctx->message[0] ? o->ctx->message : opt_strerror(s));
-    if (comm->size > 1 && comm->sum(comm->ud, &j->loss, 1, OPT_F64))
-        return opt__fail(o->ctx, OPT_ECOMM, "%s: summing the loss over ranks failed", o->method.name);
     return OPT_OK;
 }
 

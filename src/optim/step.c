@@ -6,21 +6,20 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "base/ranks.h"
 #include "optim/optim.h"
 #include "optim/params.h"
 
 opt_status opt__sum_over_ranks(opt_optim *o)
 {
-    const opt_comm *c = &o->ctx->comm;
+    opt_status s = OPT_OK;
 
-    for (int p = 0; c->size > 1 && p < o->nparams; p++) {
-        opt_tensor *g = &o->params[p].grad;
+    for (int i = 0; !s && i < o->ngradients; i++) {
+        const opt_tensor *g = &o->gradients[i].g;
 
-        if (!o->params[p].frozen && c->sum(c->ud, g->data, (size_t)opt_tensor_len(g), g->dtype))
-            return opt__fail(o->ctx, OPT_ECOMM, "%s: summing the gradient of %s over ranks failed",
-                             o->method.name, o->params[p].name);
+        s = opt__sum(o->ctx, "summing gradients", g->data, opt_tensor_len(g), g->dtype);
     }
-    return OPT_OK;
+    return s ? opt__fail(o->ctx, s, "%s: %s", o->method.name, o->ctx->message) : OPT_OK;
 }
 
 /* The finite check and the norm share one read of the gradient. */
@@ -184,7 +183,7 @@ opt_status opt__begin_step(opt_optim *o, double *lr)
 
 opt_status opt_optim_step(opt_optim *o)
 {
-    double lr = 0, scale = 1;
+    double lr = 0;
     opt_status s;
 
     if (o == NULL)
@@ -194,6 +193,14 @@ opt_status opt_optim_step(opt_optim *o)
     s = opt__begin_step(o, &lr);
     if (!s)
         s = opt__sum_over_ranks(o);
+    return s ? s : opt__step_by_sums(o);
+}
+
+opt_status opt__step_by_sums(opt_optim *o)
+{
+    double lr = 0, scale = 1;
+    opt_status s = opt__begin_step(o, &lr);
+
     if (!s)
         s = opt__check_and_clip(o, &scale);
     if (!s)

@@ -7,12 +7,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/ranks.h"
 #include "batch/batches.h"
 #include "tensor/tensor.h"
 
 #define ROWS 256 /* that are tried at a time */
 
-enum { LOSS, RIGHT, CONFUSION }; /* what sums[0], sums[1] and sums from [2] on are of */
+enum { RIGHT, CONFUSION }; /* what counts[0] and counts from [1] on are of */
 
 /* ---- Classes ------------------------------------------------------------------------------------------- */
 
@@ -47,7 +48,7 @@ static opt_status allocate(opt__evaluator *e, const opt_source *source, bool con
 {
     const int64_t classes = e->model->classes, all = source->rows;
     const opt_batches_opts opts = {.size = all < 1 ? 0 : all < ROWS ? all : ROWS, .in_order = true};
-    opt_status s = opt_batches_new(e->ctx, source, &opts, &e->batches);
+    opt_status s = opt__batches_new_whole(e->ctx, source, &opts, &e->batches);
 
     if (!s && classes != 0)
         s = opt__check_classes(e->ctx, e->model, source->y_cols);
@@ -56,9 +57,10 @@ static opt_status allocate(opt__evaluator *e, const opt_source *source, bool con
                            &e->out);
     if (s)
         return s;
-    e->nsums = CONFUSION + (confusion ? classes * classes : 0);
-    e->sums = opt__alloc(e->ctx, e->nsums, sizeof *e->sums);
-    return e->sums ? OPT_OK : opt__no_memory(e->ctx, "evaluate");
+    e->ncounts = CONFUSION + (confusion ? classes * classes : 0);
+    e->counts = opt__alloc(e->ctx, e->ncounts, sizeof *e->counts);
+    e->losses = opt__alloc(e->ctx, opt_batches_count(e->batches), sizeof *e->losses);
+    return e->counts && e->losses ? OPT_OK : opt__no_memory(e->ctx, "evaluate");
 }
 
 opt_status opt__evaluator_new(opt_ctx *ctx, const opt_model *model, const opt_source *source, bool confusion,
@@ -78,16 +80,17 @@ opt_status opt__evaluator_new(opt_ctx *ctx, const opt_model *model, const opt_so
 void opt__evaluator_free(opt__evaluator *e)
 {
     if (e->ctx != NULL) {
-        opt__free(e->ctx, e->sums);
+        opt__free(e->ctx, e->counts);
+        opt__free(e->ctx, e->losses);
         opt_tensor_free(e->ctx, &e->out);
         opt_batches_free(e->batches);
     }
 }
 
-/* Adds what the model makes of a part to the sums. */
-static opt_status add_part(opt__evaluator *e, opt_batch *part)
+/* Takes note of what the model makes of a batch. */
+static opt_status try_batch(opt__evaluator *e, opt_batch *part)
 {
-    const int64_t rows = part->x.data ? opt__rows(&part->x) : 0, classes = e->model->classes;
+    const int64_t rows = opt__rows(&part->x), classes = e->model->classes;
     opt_tensor out = opt_tensor_rows(&e->out, 0, rows);
     double loss = (double)NAN; /* for a model that forgets to set it */
     opt_status s;
@@ -98,41 +101,56 @@ static opt_status add_part(opt__evaluator *e, opt_batch *part)
     if (s)
         return opt__fail(e->ctx, s, "batch %lld: %s", (long long)part->index + 1,
                          e->ctx->message[0] ? e->ctx->message : opt_strerror(s));
-    e->sums[LOSS] += loss;
+    e->losses[part->index] = loss;
     for (int64_t i = 0; classes != 0 && i < rows; i++) {
         const int64_t is = opt__class_of(&part->y, i), taken_for = opt__class_of(&out, i);
 
-        e->sums[RIGHT] += is == taken_for;
-        if (e->nsums > CONFUSION)
-            e->sums[CONFUSION + is * classes + taken_for]++;
+        e->counts[RIGHT] += is == taken_for;
+        if (e->ncounts > CONFUSION)
+            e->counts[CONFUSION + is * classes + taken_for]++;
     }
     return OPT_OK;
 }
 
+/* Every rank tries every so manieth batch. */
+static opt_status try_own(opt__evaluator *e, int64_t epoch)
+{
+    const int64_t count = opt_batches_count(e->batches);
+    const opt_comm *comm = &e->ctx->comm;
+    opt_status s = opt_batches_begin(e->batches, epoch);
+
+    memset(e->counts, 0, (size_t)e->ncounts * sizeof *e->counts);
+    for (int64_t i = 0; i < count; i++)
+        e->losses[i] = OPT__NOTHING;
+    for (int64_t i = comm->rank; !s && i < count; i += comm->size) {
+        opt_batch batch;
+
+        e->batches->next = i;
+        s = opt_batches_next(e->batches, &batch);
+        if (!s)
+            s = try_batch(e, &batch);
+    }
+    return s;
+}
+
 opt_status opt__evaluate(opt__evaluator *e, int64_t epoch, opt_evaluation *out)
 {
-    const opt_comm *comm = &e->ctx->comm;
-    const int64_t rows = e->batches->source.rows;
-    opt_status s;
+    const int64_t rows = e->batches->source.rows, count = opt_batches_count(e->batches);
+    opt_status s = opt__agree(e->ctx, try_own(e, epoch), NULL, 0);
+    double loss = 0;
 
-    (void)opt_batches_begin(e->batches, epoch);
-    memset(e->sums, 0, (size_t)e->nsums * sizeof *e->sums);
-    for (;;) {
-        opt_batch part;
-
-        s = opt_batches_next(e->batches, &part);
-        if (s == OPT_END)
-            break;
-        if (!s)
-            s = add_part(e, &part);
-        if (s)
-            return s;
-    }
-    if (comm->size > 1 && comm->sum(comm->ud, e->sums, (size_t)e->nsums, OPT_F64))
-        return opt__fail(e->ctx, OPT_ECOMM, "summing over ranks failed");
-    *out = (opt_evaluation){.rows = rows,
-                            .loss = e->sums[LOSS],
-                            .accuracy = e->model->classes != 0 ? e->sums[RIGHT] / (double)rows : (double)NAN};
+    if (!s)
+        s = opt__sum(e->ctx, "summing losses", e->losses, count, OPT_F64);
+    if (!s)
+        s = opt__sum(e->ctx, "summing counts", e->counts, e->ncounts, OPT_F64);
+    if (s)
+        return s;
+    for (int64_t i = 0; i < count; i++) /* in order, whoever has tried them */
+        loss += e->losses[i];
+    *out =
+        (opt_evaluation){.rows = rows,
+                         .loss = loss,
+                         .accuracy = e->model->classes != 0 ? e->counts[RIGHT] / (double)rows : (double)NAN};
     return OPT_OK;
 }
 
@@ -177,7 +195,7 @@ opt_status opt_evaluate(opt_ctx *ctx, const opt_model *model, const opt_source *
     if (s)
         opt__fail(ctx, s, "evaluate: %s", ctx->message);
     for (int64_t i = 0; !s && confusion != NULL && i < opt_tensor_len(confusion); i++)
-        opt_set(confusion, i, e.sums[CONFUSION + i]);
+        opt_set(confusion, i, e.counts[CONFUSION + i]);
     opt__evaluator_free(&e);
     return s;
 }

@@ -14,8 +14,9 @@ typedef struct opt__evaluator {
     const opt_model *model;
     opt_batches *batches; /* over the source, in order */
     opt_tensor out;       /* room for the predictions of the largest part; zeroed when there are no labels */
-    double *sums; /* [nsums]: the loss, rows whose class was predicted, and confusion if it is wanted */
-    int64_t nsums;
+    double *losses;       /* of each batch, its share of the mean */
+    double *counts;       /* [ncounts]: rows whose class was predicted, and confusion if it is wanted */
+    int64_t ncounts;
 } opt__evaluator;
 
 /* Takes all memory. The model must outlive *out. Errors as of opt_evaluate, in messages without a prefix. */

@@ -83,11 +83,14 @@ static opt_status visit_batches(const opt_batches *b, opt__place *p, visitor *vi
 {
     int64_t rows = b->source.rows, size = b->opts.size, seed = b->opts.seed;
     int64_t in_order = b->opts.in_order, drop_last = b->opts.drop_last;
+    int64_t chunk =
+        b->opts.chunk == OPT__BATCH_CHUNK ? 0 : b->opts.chunk; /* as in files from before there was one */
     const fact facts[] = {{"batches.", "rows", .count = &rows, .setting = true},
                           {"batches.", "size", .count = &size, .setting = true},
                           {"batches.", "seed", .count = &seed, .setting = true},
                           {"batches.", "in_order", .count = &in_order, .setting = true},
                           {"batches.", "drop_last", .count = &drop_last, .setting = true},
+                          {"batches.", "chunk", .count = &chunk, .setting = true, .optional = true},
                           {"batches.", "epoch", .count = &p->epoch},
                           {"batches.", "next", .count = &p->next},
                           {"batches.", "completed", .count = &p->completed},
@@ -116,15 +119,11 @@ static opt_status visit_all(const opt_optim *optim, const opt_batches *batches, 
 
 /* ---- Writing ------------------------------------------------------------------------------------------- */
 
-typedef struct value {
-    char text[40];
-} value;
-
-static value real_text(double x)
+opt__real_text opt__real_to_text(double x)
 {
     uint64_t bits, mantissa;
     int exponent;
-    value v;
+    opt__real_text v;
 
     memcpy(&bits, &x, sizeof bits);
     mantissa = bits & ((UINT64_C(1) << 52) - 1);
@@ -140,15 +139,26 @@ static value real_text(double x)
     return v;
 }
 
-static opt_status put_fact(void *arg, const fact *f)
+static opt__real_text text_of(const fact *f)
 {
-    value v;
+    opt__real_text v = {""};
 
     if (f->real != NULL)
-        v = real_text(*f->real);
-    else if (f->count != NULL)
+        return opt__real_to_text(*f->real);
+    if (f->count != NULL)
         snprintf(v.text, sizeof v.text, "%" PRId64, *f->count);
-    opt__text_pair(arg, f->group, f->name, f->text ? f->text : v.text);
+    return v;
+}
+
+static opt_status put_fact(void *arg, const fact *f)
+{
+    opt__text_pair(arg, f->group, f->name, f->text ? f->text : text_of(f).text);
+    return OPT_OK;
+}
+
+static opt_status list_fact(void *arg, const fact *f)
+{
+    opt__add_line(arg, f->group, f->name, f->text ? f->text : text_of(f).text);
     return OPT_OK;
 }
 
@@ -157,6 +167,13 @@ void opt__put_facts(opt__text *t, const opt_optim *optim, const opt_batches *bat
     opt__place p = opt__place_of(optim, batches);
 
     (void)visit_all(optim, batches, &p, put_fact, t);
+}
+
+void opt__list_facts(opt__lines *l, const opt_optim *optim, const opt_batches *batches)
+{
+    opt__place p = opt__place_of(optim, batches);
+
+    (void)visit_all(optim, batches, &p, list_fact, l);
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------- */
@@ -172,7 +189,7 @@ static bool parse_count(const char *text, int64_t *out)
     return p > text && *p == '\0' && n <= MOST;
 }
 
-/* What real_text wrote. */
+/* What opt__real_to_text wrote. */
 static bool parse_real(const char *text, double *out)
 {
     static const char digits[] = "0123456789abcdef";

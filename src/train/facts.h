@@ -7,6 +7,7 @@
 #ifndef OPT_TRAIN_FACTS_H
 #define OPT_TRAIN_FACTS_H
 
+#include "base/ranks.h"
 #include "batch/batches.h"
 #include "optim/optim.h"
 #include "safetensors/safetensors.h"
@@ -22,6 +23,15 @@ opt__place opt__place_of(const opt_optim *optim, const opt_batches *batches);
 
 /* Adds what there is to say of optim and batches, which may be NULL, to the metadata. */
 void opt__put_facts(opt__text *t, const opt_optim *optim, const opt_batches *batches);
+
+/* The same for ranks to compare. */
+void opt__list_facts(opt__lines *l, const opt_optim *optim, const opt_batches *batches);
+
+/* Exact, in hexadecimal. */
+typedef struct opt__real_text {
+    char text[40];
+} opt__real_text;
+opt__real_text opt__real_to_text(double x);
 
 /* *place <- what a file's metadata says of it. OPT_EFORMAT when something is missing or makes no sense,
  * OPT_EINVAL when a setting is another one than that of optim or batches. */

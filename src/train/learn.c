@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/ranks.h"
 #include "tensor/tensor.h"
 #include "train/loop.h"
 
@@ -20,8 +21,8 @@ static bool blame(const opt__loop *l, const char *what, const char *name, const 
     return true;
 }
 
-/* The loss is not finite: finds the tensor that made it so. Weights come first, then data, then gradients. */
-static opt_status nonfinite_loss(const opt__loop *l, const opt_batch *part, double loss)
+/* Finds a tensor that is not finite: weights come first, then data, then gradients. */
+static opt_status find_nonfinite(const opt__loop *l, const opt_batch *part)
 {
     const opt_params params = l->model->params;
 
@@ -33,8 +34,7 @@ static opt_status nonfinite_loss(const opt__loop *l, const opt_batch *part, doub
     for (int i = 0; i < params.n; i++)
         if (blame(l, "the gradient of ", params.at[i].name, &params.at[i].grad))
             return OPT_ENONFINITE;
-    return opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite",
-                     opt__shown(loss));
+    return OPT_OK;
 }
 
 /* Gives each of the part's examples its class's weight. */
@@ -49,20 +49,39 @@ static void weigh(const opt__loop *l, opt_batch *part)
     part->weight = opt_tensor_view(OPT_F64, l->weight, 1, &rows);
 }
 
-/* The gradient for one part of a batch; *loss <- its share of the mean. */
-static opt_status gradient(const opt__loop *l, const opt_batch *part, double *loss)
+/* The gradient of this rank's part; *loss <- its share of the mean. */
+static opt_status own_gradient(const opt__loop *l, const opt_batch *part, double *loss)
 {
-    const opt_comm *comm = &l->ctx->comm;
-    opt_status s;
+    const opt_model *model = l->model;
 
-    *loss = (double)NAN;       /* for a model that forgets to set it, */
-    l->ctx->message[0] = '\0'; /* or fails without leaving a message */
-    s = l->model->grad(l->model->self, part, loss);
-    if (!s && comm->size > 1 && comm->sum(comm->ud, loss, 1, OPT_F64))
-        s = opt__fail(l->ctx, OPT_ECOMM, "summing the loss over ranks failed");
-    if (!s && !isfinite(*loss))
-        s = nonfinite_loss(l, part, *loss);
-    return s;
+    l->ctx->message[0] = '\0'; /* a model may fail without leaving a message, */
+    *loss = (double)NAN;       /* or forget to set it */
+    if (part->x.data != NULL)
+        return model->grad(model->self, part, loss);
+    *loss = OPT__NOTHING;
+    for (int p = 0; p < model->params.n; p++)
+        opt_tensor_fill(&model->params.at[p].grad, OPT__NOTHING);
+    return OPT_OK;
+}
+
+/* Reads the next batch, the k-th of those that make a step of so many rows, and takes this rank's gradient;
+ * *loss <- all ranks' loss. */
+static opt_status gradient(const opt__loop *l, int64_t rows, opt_batch *part, double *loss)
+{
+    opt_status s = opt_batches_next(l->batches, part);
+
+    if (!s) {
+        part->global_rows = rows;
+        weigh(l, part);
+        s = own_gradient(l, part, loss);
+    }
+    s = opt__agree(l->ctx, s, loss, 1);
+    if (s || isfinite(*loss))
+        return s;
+    s = opt__agree(l->ctx, find_nonfinite(l, part), NULL, 0);
+    return s ? s
+             : opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite",
+                         opt__shown(*loss));
 }
 
 /* Adds up the gradients of the batches that make a step, of which this is the k-th from 0 of n; the last
@@ -93,42 +112,36 @@ typedef struct trial {
 static opt_status evaluate(void *ud, double *loss)
 {
     trial *t = ud;
-    const opt_model *model = t->loop->model;
 
-    t->status = model->grad(model->self, t->part, loss);
+    t->status = own_gradient(t->loop, t->part, loss);
     return t->status;
 }
 
-/* The optimizer's step by the gradients of this part, or the last of a few; loss is all ranks'. */
+/* The optimizer's step by gradients and loss of all ranks; part is the last batch's. */
 static opt_status step(opt__loop *l, const opt_batch *part, double loss)
 {
     trial t = {.loop = l, .part = part};
     opt_status s;
 
     if (l->optim->method.search == NULL)
-        return opt_optim_step(l->optim);
-    s = opt__sum_over_ranks(l->optim);
-    if (!s)
-        s = opt_optim_search(l->optim, evaluate, &t, &loss);
+        return opt__step_by_sums(l->optim);
+    s = opt_optim_search(l->optim, evaluate, &t, &loss);
     if (s != OPT_STOP || t.status)
         return s;
     l->settled = opt_batches_count(l->batches) == 1; /* otherwise another batch may find its way down */
     return OPT_OK;
 }
 
-/* Reads the next batch, the k-th of n that make a step of so many rows, and adds its gradient. */
+/* Learns from the next batch, the k-th of n that make a step of so many rows. */
 static opt_status learn_batch(opt__loop *l, int64_t k, int64_t n, int64_t rows, double *loss)
 {
-    opt_batches *b = l->batches;
+    const int64_t index = l->batches->next;
     opt_batch part;
-    double share;
-    opt_status s = opt_batches_next(b, &part);
+    double share = (double)NAN;
+    opt_status s = gradient(l, rows, &part, &share);
 
-    if (s)
-        return s;
-    part.global_rows = rows;
-    weigh(l, &part);
-    s = gradient(l, &part, &share);
+    if (!s) /* of each batch, not of the step: so that the sum is the same on any number of ranks */
+        s = opt__sum_over_ranks(l->optim);
     if (!s) {
         collect(l, k, n);
         *loss += share;
@@ -136,8 +149,8 @@ static opt_status learn_batch(opt__loop *l, int64_t k, int64_t n, int64_t rows, 
     if (!s && k == n - 1)
         s = step(l, &part, share);
     if (s)
-        opt__fail(l->ctx, s, "train: epoch %lld, batch %lld: %s", (long long)b->epoch,
-                  (long long)part.index + 1, l->ctx->message[0] ? l->ctx->message : opt_strerror(s));
+        opt__fail(l->ctx, s, "train: epoch %lld, batch %lld: %s", (long long)l->batches->epoch,
+                  (long long)index + 1, l->ctx->message[0] ? l->ctx->message : opt_strerror(s));
     return s;
 }
 

@@ -33,6 +33,7 @@ typedef struct opt__loop {
     int64_t since; /* epochs that patience does not count: up to the best, or those done before the call */
     bool saved;    /* a checkpoint holds just what there is */
     bool stopped;
+    bool tells;   /* a rank may stop, or fail to save, after any step */
     bool settled; /* there is no lower loss */
 } opt__loop;
 

@@ -4,16 +4,33 @@
  */
 #include <opt/train.h>
 
+#include "batch/batches.h"
 #include "mlp/mlp.h"
 
-static opt_status mlp_grad(void *self, const opt_batch *part, double *loss)
+_Static_assert(OPT__BATCH_CHUNK == OPT__LANE, "a chunk of a batch is what the network takes at a time");
+
+static opt__mlp_part part_of(const opt_batch *b)
 {
-    return opt__mlp_grad_part(self, &part->x, &part->y, &part->weight, part->global_rows, loss);
+    return (opt__mlp_part){.x = &b->x,
+                           .y = &b->y,
+                           .weight = &b->weight,
+                           .global_rows = b->global_rows,
+                           .chunk = b->chunk > 0 ? b->chunk
+                                                 : OPT__BATCH_CHUNK}; /* 0: a batch of the caller's own */
 }
 
-static opt_status mlp_predict(void *self, const opt_batch *part, double *loss, opt_tensor *out)
+static opt_status mlp_grad(void *self, const opt_batch *batch, double *loss)
 {
-    return opt__mlp_predict_part(self, &part->x, &part->y, part->global_rows, loss, out);
+    const opt__mlp_part part = part_of(batch);
+
+    return opt__mlp_grad_part(self, &part, loss);
+}
+
+static opt_status mlp_predict(void *self, const opt_batch *batch, double *loss, opt_tensor *out)
+{
+    const opt__mlp_part part = part_of(batch);
+
+    return opt__mlp_predict_part(self, &part, loss, out);
 }
 
 static int64_t classes_of(const opt_mlp *net)

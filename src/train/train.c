@@ -5,9 +5,11 @@
 #include <math.h>
 #include <time.h>
 
+#include "base/ranks.h"
 #include "tensor/tensor.h"
 #include "train/loop.h"
 #include "train/options.h"
+#include "train/ranks.h"
 
 static void now(struct timespec *t)
 {
@@ -78,6 +80,17 @@ static opt_status save(opt__loop *l)
     return OPT_OK;
 }
 
+/* If a rank has failed or been told to stop, so have all. */
+static opt_status agree(opt__loop *l, opt_status s)
+{
+    double stopped = l->stopped;
+
+    s = opt__agree(l->ctx, s, &stopped, 1);
+    if (!s)
+        l->stopped = stopped > 0;
+    return s;
+}
+
 /* ---- The loop ------------------------------------------------------------------------------------------ */
 
 /* Tries the epoch's weights, or those that predict in their place, and takes note if they are the best. */
@@ -118,7 +131,7 @@ static opt_status end_epoch(opt__loop *l)
                          l->ctx->message);
     }
     p = progress_of(l, &validation);
-    s = opt__log_add(&l->log, &p);
+    s = opt__agree(l->ctx, opt__log_add(&l->log, &p), NULL, 0);
     if (s) {
         b->completed = b->epoch - 1;
         return opt__fail(l->ctx, s, "train: the log after epoch %lld: %s", (long long)b->epoch,
@@ -127,7 +140,7 @@ static opt_status end_epoch(opt__loop *l)
     s = report(l, l->opts->on_epoch, "on_epoch", &p);
     if (!s && !by_time_only && b->epoch % every == 0)
         s = save(l);
-    return s;
+    return agree(l, s);
 }
 
 /* What follows a step. */
@@ -143,7 +156,7 @@ static opt_status end_step(opt__loop *l)
     }
     if (!s && l->opts->checkpoint_seconds > 0 && seconds_since(&l->saved_at) >= l->opts->checkpoint_seconds)
         s = save(l);
-    return s;
+    return l->tells ? agree(l, s) : s;
 }
 
 /* The rest of the epoch that has been begun. */
@@ -175,7 +188,7 @@ static opt_status run(opt__loop *l)
         s = run_epoch(l);
     }
     if (!s)
-        s = save(l);
+        s = opt__agree(l->ctx, save(l), NULL, 0);
     if (!s && !l->stopped)
         opt__best_put_back(l);
     return s;
@@ -221,6 +234,16 @@ static opt_status prepare(opt__loop *l)
     return s;
 }
 
+/* What all ranks must agree on before the first step. */
+static opt_status prepare_together(opt__loop *l)
+{
+    double tell = l->opts->on_step != NULL || l->opts->checkpoint_seconds > 0;
+    opt_status s = opt__agree(l->ctx, prepare(l), &tell, 1);
+
+    l->tells = l->ctx->comm.size > 1 && tell > 0;
+    return s;
+}
+
 opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt_batches *batches,
                      const opt_train_opts *opts)
 {
@@ -228,7 +251,9 @@ opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt
     opt_status s = opt__enter(ctx);
 
     if (!s)
-        s = opt__check_training(ctx, model, optim, batches, opts);
+        s = opt__agree(ctx, opt__check_training(ctx, model, optim, batches, opts), NULL, 0);
+    if (!s)
+        s = opt__check_ranks(&l);
     if (s)
         return s;
     now(&l.start);
@@ -238,7 +263,7 @@ opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt
         opt__best_put_back(&l);
         return OPT_OK;
     }
-    s = prepare(&l);
+    s = prepare_together(&l);
     if (!s)
         s = run(&l);
     opt__log_close(&l.log);

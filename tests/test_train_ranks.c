@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Training by several ranks: the bits of one, and an end for all when one fails.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "problem.h"
+#include "ranks.h"
+
+#ifdef _WIN32
+#include <io.h>
+#define F_OK 0
+#else
+#include <unistd.h>
+#endif
+
+#define CHECKPOINT "test_train_ranks.safetensors"
+#define LOG        "test_train_ranks.csv"
+
+/* What all ranks are to do, and how each fared. */
+typedef struct work {
+    const opt_method *method;
+    opt_optim_opts optim;
+    opt_batches_opts batches;
+    opt_train_opts train;
+    bool validated; /* on the rows that are trained on */
+    int odd;        /* the rank that is to differ by: */
+    void (*upset)(struct work *w, job *j);
+    int64_t stop; /* that rank answers OPT_STOP after this step */
+    opt_status status[RANKS_MOST];
+    char message[RANKS_MOST][512];
+    trace t[RANKS_MOST];
+    snapshot end[RANKS_MOST];
+} work;
+
+static void train(opt_comm comm, void *arg)
+{
+    work *w = arg;
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm});
+    opt_train_opts opts = w->train;
+    opt_source source;
+    job j;
+
+    job_new(&j, ctx, w->method, &w->optim, &w->batches);
+    source = opt_source_table(&j.p.data);
+    if (w->validated)
+        opts.validation = &source;
+    w->t[comm.rank] = (trace){.answer = OPT_STOP, .step = comm.rank == w->odd && w->stop > 0 ? w->stop : -1};
+    if (comm.rank == w->odd && w->upset != NULL)
+        w->upset(w, &j);
+    w->status[comm.rank] = job_train_with(&j, opts, &w->t[comm.rank]);
+    strcpy(w->message[comm.rank], opt_errmsg(ctx));
+    w->end[comm.rank] = job_snapshot(&j);
+    job_free(&j);
+    opt_ctx_free(ctx);
+}
+
+/* ---- The same bits ------------------------------------------------------------------------------------- */
+
+static void check_same(work w)
+{
+    work alone = w;
+
+    train((opt_comm){0}, &alone);
+    assert_int_equal(alone.status[0], OPT_OK);
+    for (int ranks = 2; ranks <= RANKS_MOST; ranks++) {
+        ranks_run(ranks, -1, train, &w);
+        for (int r = 0; r < ranks; r++) {
+            assert_string_equal(w.message[r], "");
+            assert_int_equal(w.status[r], OPT_OK);
+            assert_true(same_trace(&w.t[r], &alone.t[0]));
+            assert_memory_equal(&w.end[r], &alone.end[0], sizeof(snapshot));
+        }
+    }
+}
+
+/* Batches of every size, of chunks of every size, the last one ragged; some ranks have no rows. */
+static void ranks_learn_what_one_does(void **state)
+{
+    (void)state;
+    for (int64_t size = 1; size <= JOB_ROWS; size++)
+        for (int64_t chunk = 1; chunk <= size; chunk++)
+            check_same((work){.method = &opt_adam,
+                              .optim = {.lr = 0.1},
+                              .batches = {.size = size, .seed = 2, .chunk = chunk},
+                              .train = {.epochs = 2}});
+}
+
+static void so_they_do_with_every_option(void **state)
+{
+    static const double weight[2] = {0.5, 3};
+    const opt_batches_opts batches = {.size = 4, .seed = 2, .chunk = 1};
+    work w = {.method = &opt_adam, .optim = {.lr = 0.1}, .batches = batches, .validated = true};
+
+    (void)state;
+    w.train = (opt_train_opts){.epochs = 4, .accumulate = 2, .keep_best = true, .patience = 2};
+    check_same(w);
+    w.train =
+        (opt_train_opts){.epochs = 4, .class_weight = weight, .reduce_factor = 0.5, .reduce_patience = 1};
+    w.optim.clip_norm = 0.01;
+    check_same(w);
+    w = (work){.method = &opt_lbfgs,
+               .optim = {.lr = 1, .l2 = 0.01},
+               .batches = {.size = JOB_ROWS, .chunk = 1},
+               .train = {.epochs = 6}};
+    check_same(w);
+}
+
+/* ---- The end ------------------------------------------------------------------------------------------- */
+
+static const work usual = {.method = &opt_adam,
+                           .optim = {.lr = 0.1},
+                           .batches = {.size = 4, .seed = 2, .chunk = 1},
+                           .train = {.epochs = 2}};
+
+/* All ranks end with the status and a message with this in it, weights and slots as they were. */
+static void check_end(work w, int ranks, opt_status status, const char *part)
+{
+    w.odd = ranks - 1;
+    ranks_run(ranks, -1, train, &w);
+    for (int r = 0; r < ranks; r++) {
+        assert_int_equal(w.status[r], status);
+        if (strstr(w.message[r], part) == NULL)
+            fail_msg("rank %d of %d: \"%s\" without \"%s\"", r, ranks, w.message[r], part);
+        assert_string_equal(w.message[r], w.message[0]);
+        assert_memory_equal(&w.end[r], &w.end[0], sizeof(snapshot));
+    }
+}
+
+static opt_status cannot_read(void *ud, const int64_t *row, int64_t n, opt_tensor *x, opt_tensor *y)
+{
+    (void)ud, (void)row, (void)n, (void)x, (void)y;
+    return OPT_EIO;
+}
+
+static void read_nothing(work *w, job *j)
+{
+    const opt_source source = {
+        .rows = JOB_ROWS, .x_cols = 2, .y_cols = 1, .dtype = OPT_F64, .read = cannot_read};
+
+    opt_batches_free(j->batches);
+    if (opt_batches_new(j->p.ctx, &source, &w->batches, &j->batches))
+        strcpy(w->message[0], "no batches");
+}
+
+static opt_status cannot_learn(void *self, const opt_batch *part, double *loss)
+{
+    (void)self, (void)part, (void)loss;
+    return OPT_EFORMAT;
+}
+
+static void learn_nothing(work *w, job *j)
+{
+    (void)w;
+    j->model.grad = cannot_learn;
+}
+
+static void spoil_data(work *w, job *j)
+{
+    (void)w;
+    for (int64_t i = 0; i < opt_tensor_len(&j->p.data.x); i++)
+        opt_set(&j->p.data.x, i, (double)NAN);
+}
+
+static void the_rank_that_fails_is_named(void **state)
+{
+    work w = usual;
+
+    (void)state;
+    for (int ranks = 2; ranks <= 4; ranks++) {
+        char said[64];
+
+        snprintf(said, sizeof said, "train: epoch 1, batch 1: rank %d: batches: reading batch 1", ranks - 1);
+        w.upset = read_nothing;
+        check_end(w, ranks, OPT_EIO, said);
+        snprintf(said, sizeof said, "batch 1: rank %d: not in the expected file format", ranks - 1);
+        w.upset = learn_nothing;
+        check_end(w, ranks, OPT_EFORMAT, said);
+        snprintf(said, sizeof said, "batch 1: rank %d: the batch's x is nan in element 0", ranks - 1);
+        w.upset = spoil_data;
+        check_end(w, ranks, OPT_ENONFINITE, said);
+    }
+}
+
+static void fall_back(work *w, job *j)
+{
+    (void)w;
+    opt_optim_set_lr(j->optim, 0.2);
+}
+
+static void change_seed(work *w, job *j)
+{
+    opt_batches_opts opts = w->batches;
+    const opt_source source = opt_source_table(&j->p.data);
+
+    opts.seed++;
+    opt_batches_free(j->batches);
+    if (opt_batches_new(j->p.ctx, &source, &opts, &j->batches))
+        strcpy(w->message[0], "no batches");
+}
+
+static void change_weight(work *w, job *j)
+{
+    (void)w;
+    opt_set(&j->model.params.at[2].value, 1, 0.25);
+}
+
+static void lose_rows(work *w, job *j)
+{
+    opt_source source = opt_source_table(&j->p.data);
+
+    source.rows--;
+    opt_batches_free(j->batches);
+    if (opt_batches_new(j->p.ctx, &source, &w->batches, &j->batches))
+        strcpy(w->message[0], "no batches");
+}
+
+static void lose_model(work *w, job *j)
+{
+    (void)w;
+    j->model.grad = NULL;
+}
+
+static void ranks_that_differ_are_refused(void **state)
+{
+    static const struct {
+        void (*upset)(work *w, job *j);
+        const char *part;
+    } differ[] = {
+        {fall_back, "rank 2: lr is 0x1.999999999999ap-3 where rank 0 has 0x1.999999999999ap-4"},
+        {change_seed, "rank 2: batches.seed is 3 where rank 0 has 2"},
+        {lose_rows, "rank 2: batches.rows is 9 where rank 0 has 10"},
+        {change_weight, "rank 2: W2 is f64 [1, 3] with checksum "},
+        {lose_model, "rank 2: train: "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof differ / sizeof *differ; i++) {
+        work w = usual;
+
+        w.upset = differ[i].upset;
+        w.odd = 2;
+        ranks_run(3, -1, train, &w);
+        for (int r = 0; r < 3; r++) {
+            assert_int_equal(w.status[r], OPT_EINVAL);
+            if (strstr(w.message[r], differ[i].part) == NULL)
+                fail_msg("\"%s\" without \"%s\"", w.message[r], differ[i].part);
+            assert_int_equal(w.t[r].n, 0);
+        }
+    }
+}
+
+/* Whichever rank is told to, and wherever in the epoch. */
+static void when_one_stops_all_do(void **state)
+{
+    (void)state;
+    for (int odd = 0; odd < 3; odd++)
+        for (int64_t stop = 1; stop <= 6; stop++) {
+            work w = usual;
+
+            w.odd = odd;
+            w.stop = stop;
+            ranks_run(3, -1, train, &w);
+            for (int r = 0; r < 3; r++) {
+                assert_int_equal(w.status[r], OPT_OK);
+                assert_int_equal(w.end[r].steps, stop);
+                assert_memory_equal(&w.end[r], &w.end[0], sizeof(snapshot));
+            }
+        }
+}
+
+/* Whichever sum it is. A step is done on all ranks or on none. */
+static void a_sum_that_fails_ends_training(void **state)
+{
+    static const opt_method *const methods[] = {&opt_adam, &opt_lbfgs};
+
+    (void)state;
+    for (int m = 0; m < 2; m++) {
+        work w = usual;
+        int sums;
+
+        w.method = methods[m];
+        w.validated = true;
+        sums = ranks_run(2, -1, train, &w);
+        assert_in_range(sums, 20, 100);
+        for (int n = 0; n < sums; n++) {
+            ranks_run(2, n, train, &w);
+            for (int r = 0; r < 2; r++) {
+                assert_int_equal(w.status[r], OPT_ECOMM);
+                if (strstr(w.message[r], " over ranks failed: as it was told to") == NULL)
+                    fail_msg("sum %d: \"%s\"", n, w.message[r]);
+            }
+            assert_memory_equal(&w.end[1], &w.end[0], sizeof(snapshot));
+        }
+    }
+}
+
+/* ---- Files --------------------------------------------------------------------------------------------- */
+
+static int64_t lines_of(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    int64_t lines = 0;
+
+    assert_non_null(f);
+    for (int c = fgetc(f); c != EOF; c = fgetc(f))
+        lines += c == '\n';
+    fclose(f);
+    return lines;
+}
+
+static void of_several_ranks_the_first_writes(void **state)
+{
+    work w = usual;
+
+    (void)state;
+    remove(CHECKPOINT);
+    remove(LOG);
+    w.train = (opt_train_opts){.epochs = 2, .checkpoint = CHECKPOINT, .log = LOG};
+    ranks_run(3, -1, train, &w);
+    for (int r = 0; r < 3; r++)
+        assert_int_equal(w.status[r], OPT_OK);
+    assert_int_equal(lines_of(LOG), 3);
+    assert_int_equal(access(CHECKPOINT, F_OK), 0);
+    remove(CHECKPOINT);
+    remove(CHECKPOINT ".bak");
+    remove(LOG);
+}
+
+static void all_hear_that_a_file_cannot_be_written(void **state)
+{
+    work w = usual;
+
+    (void)state;
+    w.train = (opt_train_opts){.epochs = 2, .checkpoint = "no such folder/x"};
+    check_end(w, 3, OPT_EIO, "rank 0: train: the checkpoint: no such folder/x");
+    w.train = (opt_train_opts){.epochs = 2, .log = "no such folder/x"};
+    check_end(w, 3, OPT_EIO, "rank 0: train: the log: no such folder/x");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_learn_what_one_does),
+        cmocka_unit_test(so_they_do_with_every_option),
+        cmocka_unit_test(the_rank_that_fails_is_named),
+        cmocka_unit_test(ranks_that_differ_are_refused),
+        cmocka_unit_test(when_one_stops_all_do),
+        cmocka_unit_test(a_sum_that_fails_ends_training),
+        cmocka_unit_test(of_several_ranks_the_first_writes),
+        cmocka_unit_test(all_hear_that_a_file_cannot_be_written),
+    };
+
+    return cmocka_run_group_tests_name("train, ranks", tests, NULL, NULL);
+}

@@ -5,7 +5,7 @@
  */
 #include "base/ranks.h"
 
-#include <stdio.h>
+#include <limits.h>
 #include <string.h>
 
 #define MOST 4 /* numbers that come with a status */
@@ -43,6 +43,12 @@ static opt_status find_failed(opt_ctx *ctx, bool failed, int *first)
     return OPT_OK;
 }
 
+/* What a rank has said, which a sum that is none may have spoilt. */
+static int heard(double x, int most)
+{
+    return x >= 0 && x <= most ? (int)x : most;
+}
+
 /* The status and message of a rank that has failed, for all of them. */
 static opt_status hear(opt_ctx *ctx, int rank, opt_status mine)
 {
@@ -64,9 +70,9 @@ static opt_status hear(opt_ctx *ctx, int rank, opt_status mine)
     if (s)
         return s;
     for (int i = 0; i < LENGTH; i++)
-        message[i] = (char)(int)said[1 + i];
+        message[i] = (char)heard(said[1 + i], UCHAR_MAX);
     message[LENGTH - 1] = '\0';
-    return opt__fail(ctx, (opt_status)(int)said[0], "rank %d: %s", rank, message);
+    return opt__fail(ctx, (opt_status)heard(said[0], OPT_STOP), "rank %d: %s", rank, message);
 }
 
 opt_status opt__agree(opt_ctx *ctx, opt_status mine, double *x, int n)
@@ -82,6 +88,8 @@ opt_status opt__agree(opt_ctx *ctx, opt_status mine, double *x, int n)
     s = opt__sum(ctx, "agreeing", said, 1 + n, OPT_F64);
     if (s)
         return mine ? mine : s;
+    if (!(said[0] > 0) && mine) /* a sum that is none */
+        return mine;
     if (said[0] > 0) {
         s = find_failed(ctx, mine != OPT_OK, &first);
         return s ? s : hear(ctx, first, mine);
@@ -125,7 +133,7 @@ static opt_status hear_first(opt_ctx *ctx, const char *mine, size_t length, char
             said[i] = ctx->comm.rank == 0 ? (double)(unsigned char)mine[at + i] : OPT__NOTHING;
         s = opt__sum(ctx, "comparing settings", said, (int64_t)n, OPT_F64);
         for (size_t i = 0; !s && i < n; i++)
-            theirs[at + i] = (char)(int)said[i];
+            theirs[at + i] = (char)heard(said[i], UCHAR_MAX);
     }
     theirs[length] = '\0';
     return s;
@@ -165,18 +173,20 @@ opt_status opt__same_on_all(opt_ctx *ctx, void (*list)(opt__lines *l, const void
     list(&l, arg);
     length = ctx->comm.rank == 0 ? (double)l.length : OPT__NOTHING;
     s = opt__sum(ctx, "comparing settings", &length, 1, OPT_F64);
+    if (!s && !(length >= 0 && length < INT_MAX))
+        s = opt__fail(ctx, OPT_ECOMM, "comparing settings: sums over ranks are none");
     if (s)
         return s;
     l.to = opt__alloc(ctx, (int64_t)l.length + 1, 1);
     l.length = 0;
     theirs = opt__alloc(ctx, (int64_t)length + 1, 1);
     s = opt__agree(ctx, l.to && theirs ? OPT_OK : opt__no_memory(ctx, "comparing settings"), NULL, 0);
-    if (!s) {
+    if (!s && l.to && theirs) {
         list(&l, arg);
         s = hear_first(ctx, l.to, (size_t)length, theirs);
+        if (!s)
+            s = opt__agree(ctx, compare(ctx, l.to, theirs), NULL, 0);
     }
-    if (!s)
-        s = opt__agree(ctx, compare(ctx, l.to, theirs), NULL, 0);
     opt__free(ctx, l.to);
     opt__free(ctx, theirs);
     return s;

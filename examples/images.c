@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "hash.h"
 #include "images_data.h"
 #include "images_figures.h"
 #include "interrupt.h"
@@ -18,16 +19,17 @@
 #include "opt.h"
 #include "output.h"
 #include "progress.h"
+#include "ranks.h"
 
 enum { BAD_USAGE = 2, MAX_EPOCHS = 1000000, MAX_CLASSES = 256 /* labels are bytes */ };
 
 typedef struct settings {
     const char *data, *layers, *dtype, *out, *checkpoint, *log, *predict, *labels, *optimizer;
-    int64_t epochs, batch, patience;
+    int64_t epochs, batch, chunk, patience;
     double lr, weight_decay, validation;
     uint32_t seed;
-    bool resume, own_log; /* own_log: it is a part of --out */
-    opt_mlp_opts net;     /* from layers, dtype and seed */
+    bool resume, hash, own_log; /* own_log: it is a part of --out */
+    opt_mlp_opts net;           /* from layers, dtype and seed */
 } settings;
 
 /* ---- The command line ---------------------------------------------------------------------------------- */
@@ -47,6 +49,8 @@ static void check_settings(settings *s)
         cli_fail(BAD_USAGE, "--epochs: %" PRId64 " is outside [1, %d]", s->epochs, MAX_EPOCHS);
     if (s->batch < 1 || s->batch > INT32_MAX)
         cli_fail(BAD_USAGE, "--batch: %" PRId64 " is outside [1, %d]", s->batch, INT32_MAX);
+    if (s->chunk < 1 || s->chunk > 64)
+        cli_fail(BAD_USAGE, "--chunk: %" PRId64 " is outside [1, 64]", s->chunk);
     if (s->patience < 0)
         cli_fail(BAD_USAGE, "--patience: %" PRId64 " is below 0", s->patience);
     if (!(s->lr > 0))
@@ -78,6 +82,7 @@ static settings parse_settings(int argc, char **argv)
                   .dtype = "f32",
                   .epochs = 15,
                   .batch = 64,
+                  .chunk = 64,
                   .patience = 5,
                   .lr = 0.002,
                   .weight_decay = 0.1,
@@ -90,6 +95,7 @@ static settings parse_settings(int argc, char **argv)
         {"epochs", "N", "visits to every example; over all of them the learning rate falls to 0", CLI_INT,
          &s.epochs},
         {"batch", "N", "examples a step", CLI_INT, &s.batch},
+        {"chunk", "N", "of which a batch's sums are a tree; ranks share chunks", CLI_INT, &s.chunk},
         {"optimizer", "NAME", methods, CLI_TEXT, &s.optimizer},
         {"lr", "RATE", "learning rate at the start", CLI_REAL, &s.lr},
         {"weight-decay", "RATE", "times the learning rate: by what weights shrink at each step", CLI_REAL,
@@ -105,6 +111,7 @@ static settings parse_settings(int argc, char **argv)
         {"log", "FILE", "add a line an epoch to this .csv or .jsonl (default log.csv in --out's folder)",
          CLI_TEXT, &s.log},
         {"out", "DIR", "write curves.svg, confusion.svg and weights.svg there", CLI_TEXT, &s.out},
+        {"hash", NULL, "print a checksum of the final weights", CLI_FLAG, &s.hash},
         {"predict", "FILE", "do not train: print the class of each image of this file", CLI_TEXT, &s.predict},
         {"labels", "FILE", "with --predict: the true classes, to count how many are right", CLI_TEXT,
          &s.labels},
@@ -225,7 +232,8 @@ static void train(opt_ctx *ctx, const settings *s, const images *data, opt_mlp *
     if (methods_full_batch(methods_at(methods_find(s->optimizer))) && s->batch < training.rows)
         cli_fail(BAD_USAGE, "--batch: %s needs all %" PRId64 " training images at once", s->optimizer,
                  training.rows);
-    cli_check(ctx, opt_batches_new(ctx, &training, &(opt_batches_opts){.size = s->batch, .seed = s->seed},
+    cli_check(ctx, opt_batches_new(ctx, &training,
+                                   &(opt_batches_opts){.size = s->batch, .chunk = s->chunk, .seed = s->seed},
                                    &batches));
     const opt_cosine_arg fall = {.total = s->epochs * opt_batches_count(batches)};
     opt_optim *optim = new_optim(ctx, s, net, &fall);
@@ -318,6 +326,8 @@ static void train_and_test(opt_ctx *ctx, const settings *s, opt_mlp *net)
         remove(s->log); /* of another run */
     train(ctx, s, &data, net, &history);
     test(ctx, s, &data, net);
+    if (s->hash)
+        printf("weights %016" PRIx64 "\n", hash_weights(opt_mlp_params(net)));
     if (s->out)
         draw_curves(s->out, &history);
     free_history(&history);
@@ -381,13 +391,17 @@ int main(int argc, char **argv)
 {
     char checkpoint[FILENAME_MAX], log[FILENAME_MAX];
     settings s = parse_settings(argc, argv);
-    if (s.out)
+    if (s.out && ranks_number() == 0)
         output_folder(s.out);
     if (!s.checkpoint)
         s.checkpoint = s.out ? in_folder(s.out, "images.safetensors", checkpoint) : "images.safetensors";
     s.own_log = s.out && !s.log;
     if (s.own_log)
         s.log = in_folder(s.out, "log.csv", log);
+    if (ranks_number() > 0) { /* the first writes */
+        s.out = NULL;
+        s.own_log = false;
+    }
     opt_ctx *ctx = cli_context();
     opt_mlp *net;
     cli_check(ctx, opt_mlp_new(ctx, &s.net, &net));

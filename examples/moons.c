@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include "cli.h"
+#include "hash.h"
 #include "moons_figures.h"
 #include "opt.h"
 #include "output.h"
 #include "progress.h"
+#include "ranks.h"
 
 enum { BAD_USAGE = 2, BATCH_SEED = 10 /* the course's */, MAX_EPOCHS = 100000000, SPARK_CELLS = 40 };
 
@@ -26,7 +28,7 @@ enum { METHODS = sizeof methods / sizeof methods[0] };
 
 typedef struct settings {
     const char *optimizer, *layers, *decay, *dtype, *out;
-    int64_t epochs, batch, examples;
+    int64_t epochs, batch, chunk, examples;
     double lr, noise;
     uint32_t seed;
     bool quiet, hash;
@@ -46,6 +48,8 @@ static void check_settings(settings *s)
     if (s->batch < 1 || s->batch > s->examples)
         cli_fail(BAD_USAGE, "--batch: %" PRId64 " is outside [1, %" PRId64 "], the number of examples",
                  s->batch, s->examples);
+    if (s->chunk < 1 || s->chunk > 64)
+        cli_fail(BAD_USAGE, "--chunk: %" PRId64 " is outside [1, 64]", s->chunk);
     if (s->noise < 0)
         cli_fail(BAD_USAGE, "--noise: %g is below 0", s->noise);
     s->net.dtype = strcmp(s->dtype, "f32") == 0 ? OPT_F32 : OPT_F64;
@@ -64,6 +68,7 @@ static settings parse_settings(int argc, char **argv)
                   .dtype = "f64",
                   .epochs = 10000,
                   .batch = 64,
+                  .chunk = 64,
                   .examples = 300,
                   .lr = 0.0007,
                   .noise = 0.2,
@@ -75,6 +80,7 @@ static settings parse_settings(int argc, char **argv)
         {"decay", "none|inverse|interval", "lr / (1 + epoch), or the same by thousands of epochs", CLI_TEXT,
          &s.decay},
         {"batch", "N", "examples a step", CLI_INT, &s.batch},
+        {"chunk", "N", "of which a batch's sums are a tree; ranks share chunks", CLI_INT, &s.chunk},
         {"layers", "LIST", "sizes from the coordinates to the output", CLI_TEXT, &s.layers},
         {"examples", "N", "points in both moons", CLI_INT, &s.examples},
         {"noise", "SIGMA", "deviation of the points from their half circles", CLI_REAL, &s.noise},
@@ -156,8 +162,10 @@ static void train(opt_ctx *ctx, const settings *s, const opt_method *method, con
     opt_source source = opt_source_table(examples);
     opt_batches *batches;
     opt_optim *optim;
-    cli_check(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = s->batch, .seed = BATCH_SEED},
-                                   &batches));
+    cli_check(ctx,
+              opt_batches_new(ctx, &source,
+                              &(opt_batches_opts){.size = s->batch, .chunk = s->chunk, .seed = BATCH_SEED},
+                              &batches));
 
     epoch_decay decay = {opt_batches_count(batches), {.decay = 1}};
     if (strcmp(s->decay, "interval") == 0)
@@ -189,30 +197,6 @@ static double accuracy(opt_ctx *ctx, opt_mlp *net, const opt_table *examples)
     return (double)right / (double)n;
 }
 
-/* FNV-1a over the parameters' bytes, lowest byte of each number first, whatever the machine's own order. */
-static uint64_t hash_weights(opt_mlp *net)
-{
-    uint64_t hash = 0xcbf29ce484222325;
-    opt_params params = opt_mlp_params(net);
-    for (int i = 0; i < params.n; i++) {
-        const opt_tensor *w = &params.at[i].value;
-        for (int64_t j = 0; j < opt_tensor_len(w); j++) {
-            uint64_t bits = 0;
-            int bytes = w->dtype == OPT_F32 ? 4 : 8;
-            if (w->dtype == OPT_F32) {
-                uint32_t narrow;
-                memcpy(&narrow, (const float *)w->data + j, sizeof narrow);
-                bits = narrow;
-            } else {
-                memcpy(&bits, (const double *)w->data + j, sizeof bits);
-            }
-            for (int k = 0; k < bytes; k++)
-                hash = (hash ^ (bits >> 8 * k & 0xff)) * 0x100000001b3;
-        }
-    }
-    return hash;
-}
-
 static void do_run(opt_ctx *ctx, const settings *s, const opt_method *method, const opt_table *examples,
                    moons_run *run)
 {
@@ -227,7 +211,7 @@ static void do_run(opt_ctx *ctx, const settings *s, const opt_method *method, co
     run->accuracy = accuracy(ctx, net, examples);
     printf("Accuracy: %f\n", run->accuracy);
     if (s->hash)
-        printf("weights %s %016" PRIx64 "\n", run->name, hash_weights(net));
+        printf("weights %s %016" PRIx64 "\n", run->name, hash_weights(opt_mlp_params(net)));
     if (!s->quiet)
         printf("\n");
     if (s->out)
@@ -281,6 +265,8 @@ static void print_summary(const moons_run *run, int nruns, int64_t epochs)
 int main(int argc, char **argv)
 {
     settings s = parse_settings(argc, argv);
+    if (ranks_number() > 0)
+        s.out = NULL; /* the first writes */
     if (s.out)
         output_folder(s.out);
     opt_ctx *ctx = cli_context();

@@ -13,6 +13,7 @@
  *     mlp.h      a fully connected network of L layers
  *     train.h    the training loop, for any model; evaluation, models and checkpoints in files
  *     data.h     the two moons; NPY, CSV and IDX files; preparing data
+ *     mpi.h      several machines: ranks of MPI (not included here; in libopt_mpi.a)
  *
  * Rules that hold everywhere:
  *   - A function that can fail returns opt_status; opt_errmsg(ctx) then says what and where, and every

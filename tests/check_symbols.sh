@@ -18,10 +18,11 @@ case $library in
 *) shared=1 dynamic=-D ;;
 esac
 symbols=$("${3:-nm}" $dynamic -A -f sysv "$library") || exit 2
+headers=$(ls "$source"/include/opt/*.h | grep -v '/mpi[.]h$') # which is of another library
 declared=$(sed -n '
     /^typedef/d
     s/^extern const .*[ *]\(opt_[a-z0-9_]*\);.*/\1/p
-    s/^[a-z][a-z0-9_ *]*[ *]\(opt_[a-z0-9_]*\)(.*/\1/p' "$source"/include/opt/*.h)
+    s/^[a-z][a-z0-9_ *]*[ *]\(opt_[a-z0-9_]*\)(.*/\1/p' $headers)
 
 # Lines of nm: path:member:name | value | class | type | size | line | section; a shared library has no members.
 printf '%s\n' "$symbols" | SHARED=$shared DECLARED=$declared awk -F '[ \t]*[|][ \t]*' '

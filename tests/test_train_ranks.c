@@ -229,7 +229,7 @@ static void ranks_that_differ_are_refused(void **state)
         void (*upset)(work *w, job *j);
         const char *part;
     } differ[] = {
-        {fall_back, "rank 2: lr is 0x1.999999999999ap-3 where rank 0 has 0x1.999999999999ap-4"},
+        {fall_back, "rank 2: lr is 0.2 where rank 0 has 0.1"},
         {change_seed, "rank 2: batches.seed is 3 where rank 0 has 2"},
         {lose_rows, "rank 2: batches.rows is 9 where rank 0 has 10"},
         {change_weight, "rank 2: W2 is f64 [1, 3] with checksum "},

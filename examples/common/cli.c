@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ranks.h"
+
 enum { EXIT_USAGE = 2, MAX_THREADS = 64 };
 
 static const char *program = "example";
@@ -17,13 +19,16 @@ static const char *program = "example";
 void cli_fail(int exit_status, const char *format, ...)
 {
     fflush(stdout); /* what was printed so far comes before the message, also when both go to one file */
-    fprintf(stderr, "%s: ", program);
+    if (ranks_count() > 1)
+        fprintf(stderr, "%s, rank %d: ", program, ranks_number());
+    else
+        fprintf(stderr, "%s: ", program);
     va_list args;
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
-    exit(exit_status);
+    ranks_exit(exit_status);
 }
 
 void cli_check(const opt_ctx *ctx, opt_status status)
@@ -69,7 +74,8 @@ opt_ctx *cli_context_of(int most)
     int number = 0;
     while (strcmp(names[number], isa) != 0)
         number++;
-    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = most, .isa = (opt_isa)number});
+    opt_ctx *ctx =
+        opt_ctx_new(&(opt_ctx_opts){.threads = most, .isa = (opt_isa)number, .comm = ranks_comm()});
     if (!ctx)
         cli_fail(EXIT_FAILURE, "out of memory");
     if (*opt_errmsg(ctx))
@@ -134,9 +140,11 @@ static void print_table(const cli_option *options, int width)
 static void print_help(const char *summary, const cli_option *options)
 {
     int width = table_width(options, table_width(context_options, (int)strlen("help")));
+    width = table_width(ranks_options, width);
     printf("usage: %s [options]\n\n%s\n\noptions:\n", program, summary);
     print_table(options, width);
     print_table(context_options, width);
+    print_table(ranks_options, width);
     printf("  --%-*s  print this and exit\n", width, "help");
 }
 
@@ -250,12 +258,15 @@ static const cli_option *find_option(const cli_option *options, const char *text
     if (!o)
         o = find_in(context_options, text, n);
     if (!o)
+        o = find_in(ranks_options, text, n);
+    if (!o)
         cli_fail(EXIT_USAGE, "unknown option --%.*s, see --help", (int)n, text);
     return o;
 }
 
 void cli_parse(int argc, char **argv, const char *summary, const cli_option *options)
 {
+    ranks_begin();
     if (argc > 0) {
         const char *slash = strrchr(argv[0], '/');
         program = slash ? slash + 1 : argv[0];
@@ -285,4 +296,5 @@ void cli_parse(int argc, char **argv, const char *summary, const cli_option *opt
         set_value(o, text);
     }
     check_threads();
+    ranks_check_options();
 }

@@ -2,7 +2,7 @@
 #
 # LC_ALL=C awk -v version=VERSION -v out=FOLDER -f man.awk include/opt.h
 #
-# Writes manual pages from what the public headers say: libopt.3 from opt.h, opt_<name>.3 from each header that it includes,
+# Writes manual pages from what the public headers say: libopt.3 from opt.h, opt_<name>.3 from each header that it lists,
 # and for each function and constant a page that stands for its header's, so that `man opt_adam` finds opt_methods.3.
 #
 # A header has the licence and the comment that opens it, then groups between blank lines. A group is a comment and what it
@@ -261,11 +261,16 @@ page == "libopt" && /^ \*     [a-z]+[.]h / {
     sub(/[.]h$/, "", header)
     about["opt_" header] = $0
     sub(/^ \*     [a-z]+[.]h */, "", about["opt_" header])
+    folder = FILENAME
+    sub(/[^\/]*$/, "", folder)
+    ARGV[ARGC++] = folder "opt/" header ".h"
 }
 page == "libopt" && /^# *include "/ {
-    header = FILENAME
-    sub(/[^\/]*$/, "", header)
-    ARGV[ARGC++] = header substr($2, 2, length($2) - 2)
+    header = $2
+    gsub(/^.*\/|[.]h"$/, "", header)
+    if (!("opt_" header in about))
+        fail("opt.h does not list it: " header)
+    included["opt_" header] = 1
 }
 
 # Comments between items
@@ -354,9 +359,10 @@ END {
         fail("includes no headers")
     for (i = 2; i <= npages; i++) {
         page = pages[i]
-        if (!(page in about))
-            fail("opt.h does not list it: " page)
-        write_page(page, about[page], unfilled(listing("#include <opt.h>") "\n" synopsis[page]),
+        how = "#include <opt.h>"
+        if (!(page in included))
+            how = how "\n#include <opt/" substr(page, 5) ".h>"
+        write_page(page, about[page], unfilled(listing(how) "\n" synopsis[page]),
             text(opening[page], "") body[page])
         stands_for[page] = page
     }

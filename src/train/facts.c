@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MOST    (INT64_C(1) << 53) /* of any count: nothing done with one overflows */
@@ -119,7 +120,7 @@ static opt_status visit_all(const opt_optim *optim, const opt_batches *batches, 
 
 /* ---- Writing ------------------------------------------------------------------------------------------- */
 
-opt__real_text opt__real_to_text(double x)
+static opt__real_text real_text(double x)
 {
     uint64_t bits, mantissa;
     int exponent;
@@ -144,7 +145,7 @@ static opt__real_text text_of(const fact *f)
     opt__real_text v = {""};
 
     if (f->real != NULL)
-        return opt__real_to_text(*f->real);
+        return real_text(*f->real);
     if (f->count != NULL)
         snprintf(v.text, sizeof v.text, "%" PRId64, *f->count);
     return v;
@@ -156,9 +157,23 @@ static opt_status put_fact(void *arg, const fact *f)
     return OPT_OK;
 }
 
+opt__real_text opt__decimals(double x)
+{
+    opt__real_text v;
+
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(v.text, sizeof v.text, "%.*g", digits, x);
+        if (strtod(v.text, NULL) == x)
+            break;
+    }
+    return v;
+}
+
 static opt_status list_fact(void *arg, const fact *f)
 {
-    opt__add_line(arg, f->group, f->name, f->text ? f->text : text_of(f).text);
+    const opt__real_text v = f->real ? opt__decimals(*f->real) : text_of(f);
+
+    opt__add_line(arg, f->group, f->name, f->text ? f->text : v.text);
     return OPT_OK;
 }
 
@@ -189,7 +204,7 @@ static bool parse_count(const char *text, int64_t *out)
     return p > text && *p == '\0' && n <= MOST;
 }
 
-/* What opt__real_to_text wrote. */
+/* What real_text wrote. */
 static bool parse_real(const char *text, double *out)
 {
     static const char digits[] = "0123456789abcdef";

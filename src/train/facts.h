@@ -27,11 +27,11 @@ void opt__put_facts(opt__text *t, const opt_optim *optim, const opt_batches *bat
 /* The same for ranks to compare. */
 void opt__list_facts(opt__lines *l, const opt_optim *optim, const opt_batches *batches);
 
-/* Exact, in hexadecimal. */
+/* A number in the fewest decimals, of 15 to 17, that say which it is. */
 typedef struct opt__real_text {
     char text[40];
 } opt__real_text;
-opt__real_text opt__real_to_text(double x);
+opt__real_text opt__decimals(double x);
 
 /* *place <- what a file's metadata says of it. OPT_EFORMAT when something is missing or makes no sense,
  * OPT_EINVAL when a setting is another one than that of optim or batches. */

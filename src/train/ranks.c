@@ -26,7 +26,7 @@ static void add_count(opt__lines *lines, const char *group, const char *name, in
 
 static void add_real(opt__lines *lines, const char *group, const char *name, double x)
 {
-    opt__add_line(lines, group, name, opt__real_to_text(x).text);
+    opt__add_line(lines, group, name, opt__decimals(x).text);
 }
 
 static word checksum_of(const void *bytes, size_t n)

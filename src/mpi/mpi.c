@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sums over ranks by a tree that does not depend on MPI: messages only carry bytes, additions are ours.
+ *
+ * Of a large array every rank sums one part: it receives that part from all others, adds the parts up in the
+ * tree's order and sends the sum to all. So each rank sends and receives what the fastest MPI_Allreduce
+ * would, twice the array less two parts, and adds a part from each. A small array goes up the tree and down
+ * again: twice its depth in messages one after the other, where the other way would send one to each rank.
+ */
+#include <opt/mpi.h>
+
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SMALL  4096      /* bytes */
+#define BUCKET (1 << 20) /* bytes that are summed at a time */
+#define SPINS  200       /* that a rank waits before it lets others have its core */
+
+struct opt_mpi {
+    MPI_Comm comm;
+    opt_mpi_opts opts;
+    int rank, size;
+    MPI_Request *request; /* [2 * size]: receives from each rank, then sends to each */
+    void **part;          /* [size] */
+    char *room;           /* for other ranks' parts of a bucket, each rounded up, or for a small array */
+    bool broken;
+    char message[160];
+};
+
+static opt_status fail(opt_mpi *m, const char *text)
+{
+    if (text != m->message)
+        snprintf(m->message, sizeof m->message, "%s", text);
+    m->broken = true;
+    return OPT_ECOMM;
+}
+
+static opt_status fail_as(opt_mpi *m, int error)
+{
+    char text[MPI_MAX_ERROR_STRING];
+    int length = 0;
+
+    MPI_Error_string(error, text, &length);
+    snprintf(m->message, sizeof m->message, "%.*s", length, text);
+    return fail(m, m->message);
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------------------- */
+
+/* Which rank a request of request[0..2 * size) is still waiting for; receives come first. */
+static int waiting_for(const opt_mpi *m)
+{
+    for (int i = 0; i < 2 * m->size; i++)
+        if (m->request[i] != MPI_REQUEST_NULL)
+            return i % m->size;
+    return m->rank;
+}
+
+/* Until requests [0, n) are done, or time is up. Whoever waits for one that may itself be waiting has `depth`
+ * above 0 and the longer patience, so that the rank that is named is the one that hangs. */
+static opt_status finish(opt_mpi *m, int n, int depth)
+{
+    const double patience = m->opts.timeout * (1 + 0.1 * depth), start = MPI_Wtime();
+    MPI_Request *request = m->request;
+    int done = 0;
+
+    for (int64_t tries = 0;; tries++) {
+        const int error = MPI_Testall(n, request, &done, MPI_STATUSES_IGNORE);
+
+        if (error != MPI_SUCCESS)
+            return fail_as(m, error);
+        if (done)
+            return OPT_OK;
+        if (tries < SPINS)
+            continue;
+        sched_yield();
+        if (m->opts.timeout > 0 && MPI_Wtime() - start > patience)
+            break;
+    }
+    for (int i = 0; i < n; i++) /* so that what is left is what is waited for */
+        MPI_Test(&request[i], &done, MPI_STATUS_IGNORE);
+    if (n == 2 * m->size)
+        snprintf(m->message, sizeof m->message, "rank %d has not answered for %g seconds", waiting_for(m),
+                 m->opts.timeout);
+    else
+        snprintf(m->message, sizeof m->message, "some rank has not answered for %g seconds", m->opts.timeout);
+    return fail(m, m->message);
+}
+
+static MPI_Datatype type_of(opt_dtype dtype)
+{
+    return dtype == OPT_F64 ? MPI_DOUBLE : MPI_FLOAT;
+}
+
+static size_t size_of(opt_dtype dtype)
+{
+    return dtype == OPT_F64 ? sizeof(double) : sizeof(float);
+}
+
+/* Starts to receive n elements from a rank, or to send them. */
+static opt_status receive(opt_mpi *m, int from, void *buf, int n, opt_dtype dtype)
+{
+    const int error = MPI_Irecv(buf, n, type_of(dtype), from, 0, m->comm, &m->request[from]);
+
+    return error == MPI_SUCCESS ? OPT_OK : fail_as(m, error);
+}
+
+static opt_status send(opt_mpi *m, int to, const void *buf, int n, opt_dtype dtype)
+{
+    const int error = MPI_Isend(buf, n, type_of(dtype), to, 0, m->comm, &m->request[m->size + to]);
+
+    return error == MPI_SUCCESS ? OPT_OK : fail_as(m, error);
+}
+
+/* ---- The tree ------------------------------------------------------------------------------------------ */
+
+static void add(void *restrict to, const void *restrict from, int n, opt_dtype dtype)
+{
+    double *restrict to_f64 = to;
+    const double *restrict from_f64 = from;
+    float *restrict to_f32 = to;
+    const float *restrict from_f32 = from;
+
+    for (int i = 0; dtype == OPT_F64 && i < n; i++)
+        to_f64[i] += from_f64[i];
+    for (int i = 0; dtype == OPT_F32 && i < n; i++)
+        to_f32[i] += from_f32[i];
+}
+
+/* part[first] <- the sum of ranks [first, first + ranks). */
+static void add_parts(void **part, int first, int ranks, int n, opt_dtype dtype)
+{
+    const int left = ranks - ranks / 2;
+
+    if (ranks == 1)
+        return;
+    add_parts(part, first, left, n, dtype);
+    add_parts(part, first + left, ranks - left, n, dtype);
+    add(part[first], part[first + left], n, dtype);
+}
+
+/* Of a tree of so many ranks, in additions one after the other. */
+static int depth_of(int ranks)
+{
+    int depth = 0;
+
+    for (int most = 1; most < ranks; most *= 2)
+        depth++;
+    return depth;
+}
+
+/* ---- Small arrays -------------------------------------------------------------------------------------- */
+
+/* The sum of ranks [first, first + ranks), of which this is one, on the first of them. */
+static opt_status go_up(opt_mpi *m, int first, int ranks, void *buf, int n, opt_dtype dtype)
+{
+    const int left = ranks - ranks / 2, second = first + left;
+    opt_status s;
+
+    if (ranks == 1)
+        return OPT_OK;
+    s = m->rank < second ? go_up(m, first, left, buf, n, dtype)
+                         : go_up(m, second, ranks - left, buf, n, dtype);
+    if (s || (m->rank != first && m->rank != second))
+        return s;
+    s = m->rank == first ? receive(m, second, m->room, n, dtype) : send(m, first, buf, n, dtype);
+    if (!s)
+        s = finish(m, 2 * m->size, m->rank == first ? depth_of(ranks - left) : 0);
+    if (!s && m->rank == first)
+        add(buf, m->room, n, dtype);
+    return s;
+}
+
+static opt_status go_down(opt_mpi *m, int first, int ranks, void *buf, int n, opt_dtype dtype)
+{
+    const int left = ranks - ranks / 2, second = first + left;
+    opt_status s = OPT_OK;
+
+    if (ranks == 1)
+        return OPT_OK;
+    if (m->rank == first)
+        s = send(m, second, buf, n, dtype);
+    else if (m->rank == second)
+        s = receive(m, first, buf, n, dtype);
+    if (!s && (m->rank == first || m->rank == second))
+        s = finish(m, 2 * m->size, m->rank == second ? depth_of(m->size) : 0);
+    if (s)
+        return s;
+    return m->rank < second ? go_down(m, first, left, buf, n, dtype)
+                            : go_down(m, second, ranks - left, buf, n, dtype);
+}
+
+/* ---- Large arrays -------------------------------------------------------------------------------------- */
+
+/* Where a rank's part of n elements begins. */
+static int start_of(const opt_mpi *m, int n, int rank)
+{
+    return (int)((int64_t)n * rank / m->size);
+}
+
+static opt_status exchange(opt_mpi *m, char *buf, int n, opt_dtype dtype, bool sums)
+{
+    const int mine = start_of(m, n, m->rank), own = start_of(m, n, m->rank + 1) - mine;
+    const int64_t size = (int64_t)size_of(dtype);
+    char *room = m->room;
+    opt_status s = OPT_OK;
+
+    for (int r = 0; !s && r < m->size; r++) {
+        const int start = start_of(m, n, r), length = start_of(m, n, r + 1) - start;
+
+        m->part[r] = sums || r == m->rank ? buf + size * (r == m->rank ? mine : start) : room;
+        if (r == m->rank)
+            continue;
+        s = receive(m, r, m->part[r], sums ? length : own, dtype);
+        if (!s)
+            s = send(m, r, buf + size * (sums ? mine : start), sums ? own : length, dtype);
+        room += sums ? 0 : size * own;
+    }
+    return s ? s : finish(m, 2 * m->size, 0);
+}
+
+/* The sum of a bucket: first each rank gets its part of all others', then all others' sums. */
+static opt_status sum_bucket(opt_mpi *m, char *buf, int n, opt_dtype dtype)
+{
+    const int mine = start_of(m, n, m->rank), own = start_of(m, n, m->rank + 1) - mine;
+    opt_status s = exchange(m, buf, n, dtype, false);
+
+    if (s)
+        return s;
+    add_parts(m->part, 0, m->size, own, dtype);
+    if (m->rank > 0)
+        memcpy(m->part[m->rank], m->part[0], (size_t)own * size_of(dtype));
+    return exchange(m, buf, n, dtype, true);
+}
+
+static opt_status sum_in_any_order(opt_mpi *m, char *buf, int n, opt_dtype dtype)
+{
+    const int error = MPI_Iallreduce(MPI_IN_PLACE, buf, n, type_of(dtype), MPI_SUM, m->comm, &m->request[0]);
+
+    return error == MPI_SUCCESS ? finish(m, 1, 0) : fail_as(m, error);
+}
+
+/* ---- The hook ------------------------------------------------------------------------------------------ */
+
+static opt_status sum(void *ud, void *buf, size_t n, opt_dtype dtype)
+{
+    const size_t size = size_of(dtype), most = BUCKET / size;
+    opt_mpi *m = ud;
+    opt_status s = m->broken ? OPT_ECOMM : OPT_OK;
+
+    if (!s && n * size <= SMALL && !m->opts.any_order) {
+        s = go_up(m, 0, m->size, buf, (int)n, dtype);
+        return s ? s : go_down(m, 0, m->size, buf, (int)n, dtype);
+    }
+    for (size_t at = 0; !s && at < n; at += most) {
+        const int now = (int)(n - at < most ? n - at : most);
+        char *here = (char *)buf + at * size;
+
+        s = m->opts.any_order ? sum_in_any_order(m, here, now, dtype) : sum_bucket(m, here, now, dtype);
+    }
+    return s;
+}
+
+static const char *message(void *ud)
+{
+    const opt_mpi *m = ud;
+
+    return m->message;
+}
+
+/* ---- Public -------------------------------------------------------------------------------------------- */
+
+/* OPT_OK when every rank has memory and the same options as rank 0. */
+static opt_status agree(opt_mpi *m)
+{
+    const bool room = m->request && m->part && m->room;
+    double first[2] = {m->opts.timeout, m->opts.any_order};
+    int ok[2] = {room}, all[2] = {0};
+
+    if (MPI_Bcast(first, 2, MPI_DOUBLE, 0, m->comm) != MPI_SUCCESS)
+        return OPT_ECOMM;
+    ok[1] = first[0] == m->opts.timeout && (first[1] > 0) == m->opts.any_order;
+    if (MPI_Allreduce(ok, all, 2, MPI_INT, MPI_MIN, m->comm) != MPI_SUCCESS)
+        return OPT_ECOMM;
+    return !all[0] ? OPT_ENOMEM : !all[1] ? OPT_EINVAL : OPT_OK;
+}
+
+opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
+{
+    opt_mpi *m;
+    opt_status s;
+
+    if (out == NULL || (opts != NULL && !(opts->timeout >= 0 && isfinite(opts->timeout))))
+        return OPT_EINVAL;
+    m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return OPT_ENOMEM;
+    m->opts = opts ? *opts : (opt_mpi_opts){0};
+    if (MPI_Comm_dup(comm, &m->comm) != MPI_SUCCESS) {
+        free(m);
+        return OPT_ECOMM;
+    }
+    MPI_Comm_set_errhandler(m->comm, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(m->comm, &m->rank);
+    MPI_Comm_size(m->comm, &m->size);
+    m->request = calloc(2 * (size_t)m->size, sizeof(MPI_Request));
+    m->part = calloc((size_t)m->size, sizeof(void *));
+    m->room = malloc(BUCKET + (size_t)m->size * sizeof(double));
+    s = agree(m);
+    if (s) {
+        opt_mpi_free(m);
+        return s;
+    }
+    for (int i = 0; i < 2 * m->size; i++)
+        m->request[i] = MPI_REQUEST_NULL;
+    *out = m;
+    return OPT_OK;
+}
+
+void opt_mpi_free(opt_mpi *m)
+{
+    if (m == NULL || m->broken)
+        return;
+    MPI_Comm_free(&m->comm);
+    free(m->request);
+    free(m->part);
+    free(m->room);
+    free(m);
+}
+
+opt_comm opt_mpi_comm(opt_mpi *m)
+{
+    return (opt_comm){.rank = m->rank, .size = m->size, .sum = sum, .ud = m, .message = message};
+}

@@ -204,7 +204,8 @@ static opt_optim *new_optim(opt_ctx *ctx, const settings *s, opt_mlp *net, const
     const opt_optim_opts opts = {.lr = s->lr,
                                  .schedule = opt_lr_cosine,
                                  .schedule_arg = fall,
-                                 .weight_decay = s->weight_decay > 0 ? s->weight_decay : OPT_ZERO};
+                                 .weight_decay = s->weight_decay > 0 ? s->weight_decay : OPT_ZERO,
+                                 .sharded = ranks_sharded()};
     opt_params params = opt_mlp_params(net);
     opt_optim *optim;
     for (int i = 1; i < params.n; i += 2) /* W1, b1, W2, b2, ... */

@@ -170,7 +170,7 @@ static void train(opt_ctx *ctx, const settings *s, const opt_method *method, con
     epoch_decay decay = {opt_batches_count(batches), {.decay = 1}};
     if (strcmp(s->decay, "interval") == 0)
         decay.inverse.every = 1000;
-    opt_optim_opts opts = {.lr = s->lr, .schedule_arg = &decay};
+    opt_optim_opts opts = {.lr = s->lr, .schedule_arg = &decay, .sharded = ranks_sharded()};
     if (strcmp(s->decay, "none") != 0)
         opts.schedule = decayed;
     cli_check(ctx, opt_optim_new(ctx, method, NULL, &opts, opt_mlp_params(net), &optim));

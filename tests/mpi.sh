@@ -39,6 +39,12 @@ bits() {
         cmp images.alone images.ranks || fail "images differ on $ranks ranks"
         cmp alone.safetensors ranks.safetensors || fail "checkpoints differ on $ranks ranks"
     done
+    # With an optimizer whose state is shared out.
+    "$mpirun" -n 3 "$bin/moons_mpi" --epochs 60 --chunk 4 --hash --quiet --sharded >moons.ranks
+    cmp moons.alone moons.ranks || fail "moons differ on 3 ranks with a sharded optimizer"
+    "$mpirun" -n 4 "$bin/images_mpi" $network --epochs 2 --checkpoint ranks.safetensors --sharded >images.ranks
+    cmp images.alone images.ranks || fail "images differ on 4 ranks with a sharded optimizer"
+    cmp alone.safetensors ranks.safetensors || fail "checkpoints differ with a sharded optimizer"
     # Faster, and not the same bits: but it ends.
     "$mpirun" -n 3 "$bin/moons_mpi" --epochs 20 --chunk 4 --any-order --quiet >moons.any
     [ "$(grep -c Accuracy moons.any)" = 3 ] || fail "--any-order has no result"

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "problem.h"
-#include "ranks.h"
+#include "ranks_job.h"
 
 #ifdef _WIN32
 #include <io.h>
@@ -19,62 +18,7 @@
 #define CHECKPOINT "test_train_ranks.safetensors"
 #define LOG        "test_train_ranks.csv"
 
-/* What all ranks are to do, and how each fared. */
-typedef struct work {
-    const opt_method *method;
-    opt_optim_opts optim;
-    opt_batches_opts batches;
-    opt_train_opts train;
-    bool validated; /* on the rows that are trained on */
-    int odd;        /* the rank that is to differ by: */
-    void (*upset)(struct work *w, job *j);
-    int64_t stop; /* that rank answers OPT_STOP after this step */
-    opt_status status[RANKS_MOST];
-    char message[RANKS_MOST][512];
-    trace t[RANKS_MOST];
-    snapshot end[RANKS_MOST];
-} work;
-
-static void train(opt_comm comm, void *arg)
-{
-    work *w = arg;
-    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm});
-    opt_train_opts opts = w->train;
-    opt_source source;
-    job j;
-
-    job_new(&j, ctx, w->method, &w->optim, &w->batches);
-    source = opt_source_table(&j.p.data);
-    if (w->validated)
-        opts.validation = &source;
-    w->t[comm.rank] = (trace){.answer = OPT_STOP, .step = comm.rank == w->odd && w->stop > 0 ? w->stop : -1};
-    if (comm.rank == w->odd && w->upset != NULL)
-        w->upset(w, &j);
-    w->status[comm.rank] = job_train_with(&j, opts, &w->t[comm.rank]);
-    strcpy(w->message[comm.rank], opt_errmsg(ctx));
-    w->end[comm.rank] = job_snapshot(&j);
-    job_free(&j);
-    opt_ctx_free(ctx);
-}
-
 /* ---- The same bits ------------------------------------------------------------------------------------- */
-
-static void check_same(work w)
-{
-    work alone = w;
-
-    train((opt_comm){0}, &alone);
-    assert_int_equal(alone.status[0], OPT_OK);
-    for (int ranks = 2; ranks <= RANKS_MOST; ranks++) {
-        ranks_run(ranks, -1, train, &w);
-        for (int r = 0; r < ranks; r++) {
-            assert_string_equal(w.message[r], "");
-            assert_int_equal(w.status[r], OPT_OK);
-            assert_true(same_trace(&w.t[r], &alone.t[0]));
-            assert_memory_equal(&w.end[r], &alone.end[0], sizeof(snapshot));
-        }
-    }
-}
 
 /* Batches of every size, of chunks of every size, the last one ragged; some ranks have no rows. */
 static void ranks_learn_what_one_does(void **state)
@@ -82,10 +26,10 @@ static void ranks_learn_what_one_does(void **state)
     (void)state;
     for (int64_t size = 1; size <= JOB_ROWS; size++)
         for (int64_t chunk = 1; chunk <= size; chunk++)
-            check_same((work){.method = &opt_adam,
-                              .optim = {.lr = 0.1},
-                              .batches = {.size = size, .seed = 2, .chunk = chunk},
-                              .train = {.epochs = 2}});
+            work_check_same((work){.method = &opt_adam,
+                                   .optim = {.lr = 0.1},
+                                   .batches = {.size = size, .seed = 2, .chunk = chunk},
+                                   .train = {.epochs = 2}});
 }
 
 static void so_they_do_with_every_option(void **state)
@@ -96,16 +40,18 @@ static void so_they_do_with_every_option(void **state)
 
     (void)state;
     w.train = (opt_train_opts){.epochs = 4, .accumulate = 2, .keep_best = true, .patience = 2};
-    check_same(w);
+    work_check_same(w);
     w.train =
         (opt_train_opts){.epochs = 4, .class_weight = weight, .reduce_factor = 0.5, .reduce_patience = 1};
     w.optim.clip_norm = 0.01;
-    check_same(w);
+    work_check_same(w);
+    w.optim.average = 0.9;
+    work_check_same(w);
     w = (work){.method = &opt_lbfgs,
                .optim = {.lr = 1, .l2 = 0.01},
                .batches = {.size = JOB_ROWS, .chunk = 1},
                .train = {.epochs = 6}};
-    check_same(w);
+    work_check_same(w);
 }
 
 /* ---- The end ------------------------------------------------------------------------------------------- */
@@ -119,7 +65,7 @@ static const work usual = {.method = &opt_adam,
 static void check_end(work w, int ranks, opt_status status, const char *part)
 {
     w.odd = ranks - 1;
-    ranks_run(ranks, -1, train, &w);
+    ranks_run(ranks, -1, work_train, &w);
     for (int r = 0; r < ranks; r++) {
         assert_int_equal(w.status[r], status);
         if (strstr(w.message[r], part) == NULL)
@@ -242,7 +188,7 @@ static void ranks_that_differ_are_refused(void **state)
 
         w.upset = differ[i].upset;
         w.odd = 2;
-        ranks_run(3, -1, train, &w);
+        ranks_run(3, -1, work_train, &w);
         for (int r = 0; r < 3; r++) {
             assert_int_equal(w.status[r], OPT_EINVAL);
             if (strstr(w.message[r], differ[i].part) == NULL)
@@ -262,7 +208,7 @@ static void when_one_stops_all_do(void **state)
 
             w.odd = odd;
             w.stop = stop;
-            ranks_run(3, -1, train, &w);
+            ranks_run(3, -1, work_train, &w);
             for (int r = 0; r < 3; r++) {
                 assert_int_equal(w.status[r], OPT_OK);
                 assert_int_equal(w.end[r].steps, stop);
@@ -283,10 +229,10 @@ static void a_sum_that_fails_ends_training(void **state)
 
         w.method = methods[m];
         w.validated = true;
-        sums = ranks_run(2, -1, train, &w);
+        sums = ranks_run(2, -1, work_train, &w);
         assert_in_range(sums, 20, 100);
         for (int n = 0; n < sums; n++) {
-            ranks_run(2, n, train, &w);
+            ranks_run(2, n, work_train, &w);
             for (int r = 0; r < 2; r++) {
                 assert_int_equal(w.status[r], OPT_ECOMM);
                 if (strstr(w.message[r], " over ranks failed: as it was told to") == NULL)
@@ -319,7 +265,7 @@ static void of_several_ranks_the_first_writes(void **state)
     remove(CHECKPOINT);
     remove(LOG);
     w.train = (opt_train_opts){.epochs = 2, .checkpoint = CHECKPOINT, .log = LOG};
-    ranks_run(3, -1, train, &w);
+    ranks_run(3, -1, work_train, &w);
     for (int r = 0; r < 3; r++)
         assert_int_equal(w.status[r], OPT_OK);
     assert_int_equal(lines_of(LOG), 3);

@@ -19,6 +19,7 @@ void ranks_check_options(void);
 opt_comm ranks_comm(void);
 int ranks_number(void); /* 0 for the first */
 int ranks_count(void);
+bool ranks_sharded(void); /* for opt_optim_opts */
 
 /* exit, of all ranks. */
 _Noreturn void ranks_exit(int status);

@@ -28,6 +28,11 @@ int ranks_count(void)
     return 1;
 }
 
+bool ranks_sharded(void)
+{
+    return false;
+}
+
 void ranks_exit(int status)
 {
     exit(status);

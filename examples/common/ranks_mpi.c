@@ -7,11 +7,12 @@
 
 static opt_mpi *ranks;
 static double timeout = 60;
-static bool any_order;
+static bool any_order, sharded;
 
 const cli_option ranks_options[] = {
     {"timeout", "SECONDS", "wait for another rank no longer; 0: for ever", CLI_REAL, &timeout},
     {"any-order", NULL, "sum faster, to bits that depend on the number of ranks", CLI_FLAG, &any_order},
+    {"sharded", NULL, "each rank keeps its share of the optimizer's state only", CLI_FLAG, &sharded},
     {0}};
 
 /* The program has come to its end on this rank, as it does on the others. */
@@ -63,6 +64,11 @@ int ranks_count(void)
 
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     return size;
+}
+
+bool ranks_sharded(void)
+{
+    return sharded;
 }
 
 void ranks_exit(int status)

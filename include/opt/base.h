@@ -56,7 +56,11 @@ typedef struct opt_comm {
     int rank, size;
     opt_status (*sum)(void *ud, void *buf, size_t n, opt_dtype t);
     void *ud;
-    const char *(*message)(void *ud); /* why the last sum failed; may be NULL */
+    const char *(*message)(void *ud); /* why the last call failed; may be NULL */
+
+    /* For sharded optimizers: elements [start[r], start[r + 1]) of buf, which rank r has, go to all the
+     * others; start [size + 1] is the same on each. NULL: it is done by sums. */
+    opt_status (*gather)(void *ud, void *buf, const int64_t *start, opt_dtype t);
 } opt_comm;
 
 /* Which instructions the inner loops use. Results do not depend on it, to the last bit; speed does. */

@@ -42,6 +42,9 @@ typedef struct opt_optim_opts {
                                  opt_muon; OPT_ZERO: off */
     bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
     double average;           /* in [0, 1); 0: off. See opt_optim_predicting */
+    bool sharded; /* of several ranks each keeps the slots of its share of the elements, steps these
+                     and gets the others' weights: slots take a rank's part of the memory. Results
+                     and files are the same. Not for methods that search */
 } opt_optim_opts;
 
 /* The driver: applies a method (methods.h has the library's, "Writing one" below what makes one) to
@@ -59,7 +62,8 @@ void opt_optim_free(opt_optim *o);
 
 /* One step from the gradients as they stand. OPT_ENONFINITE names the tensor, and neither a weight, a slot
  * nor the step count has changed. OPT_EINVAL when the schedule gives a rate that is negative or not finite;
- * OPT_ECOMM. An error of a custom method's update is passed on; weights it had got to by then stay updated.
+ * OPT_ECOMM, after which the ranks of a sharded optimizer may have weights of different steps. An error of a
+ * custom method's update is passed on; weights it had got to by then stay updated.
  */
 opt_status opt_optim_step(opt_optim *o);
 
@@ -94,7 +98,7 @@ int64_t opt_optim_steps(const opt_optim *o);
 
 /* The state `slot` ("m", "v", ...) of parameter number `param`, with that parameter's shape and dtype unless
  * the method says otherwise; the caller may read and write it. NULL when there is none, or it is not needed.
- */
+ * Of a sharded optimizer, this rank's elements alone, in one dimension. */
 opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
 
 /* With opt_optim_opts.average = d the optimizer keeps, in the slot "average", an exponential moving average

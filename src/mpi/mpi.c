@@ -264,6 +264,41 @@ static opt_status sum(void *ud, void *buf, size_t n, opt_dtype dtype)
     return s;
 }
 
+/* How many elements of rank r's part are sent in the round that begins `at` elements behind its start. */
+static int piece(const int64_t *start, int r, int64_t at, int64_t most)
+{
+    const int64_t left = start[r + 1] - start[r] - at;
+
+    return left < 0 ? 0 : left < most ? (int)left : (int)most;
+}
+
+/* Every rank's part, at most `most` elements of each at a time, goes from it to all others. */
+static opt_status gather(void *ud, void *buf, const int64_t *start, opt_dtype dtype)
+{
+    const int64_t size = (int64_t)size_of(dtype), most = BUCKET / size;
+    opt_mpi *m = ud;
+    int64_t longest = 0;
+    opt_status s = m->broken ? OPT_ECOMM : OPT_OK;
+
+    for (int r = 0; r < m->size; r++)
+        longest = start[r + 1] - start[r] > longest ? start[r + 1] - start[r] : longest;
+    for (int64_t at = 0; !s && at < longest; at += most) {
+        const int own = piece(start, m->rank, at, most);
+
+        for (int r = 0; !s && r < m->size; r++) {
+            const int n = piece(start, r, at, most);
+
+            if (r != m->rank && n > 0)
+                s = receive(m, r, (char *)buf + size * (start[r] + at), n, dtype);
+            if (!s && r != m->rank && own > 0)
+                s = send(m, r, (char *)buf + size * (start[m->rank] + at), own, dtype);
+        }
+        if (!s)
+            s = finish(m, 2 * m->size, 0);
+    }
+    return s;
+}
+
 static const char *message(void *ud)
 {
     const opt_mpi *m = ud;
@@ -333,5 +368,6 @@ void opt_mpi_free(opt_mpi *m)
 
 opt_comm opt_mpi_comm(opt_mpi *m)
 {
-    return (opt_comm){.rank = m->rank, .size = m->size, .sum = sum, .ud = m, .message = message};
+    return (opt_comm){
+        .rank = m->rank, .size = m->size, .sum = sum, .ud = m, .message = message, .gather = gather};
 }

@@ -125,13 +125,14 @@ static bool joins(const opt_tensor *a, const opt_tensor *b)
     return a->data != NULL && a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
 }
 
-/* Whether parameter p, of element number `first` among all, goes on where the run ends, and so do its slots.
- */
-static bool continues(const opt_optim *o, const opt__run *r, int p, int64_t first)
+/* Whether w and g, of parameter p, the first element number `first` among all, go on where the run ends, and
+ * so do their slots. */
+static bool continues(const opt_optim *o, const opt__run *r, int p, int64_t first, const opt_tensor *w,
+                      const opt_tensor *g)
 {
     if (o->method.whole_tensor || r->first + opt_tensor_len(&r->w) != first ||
         r->lr_factor != o->params[p].lr_factor || r->decay_factor != o->params[p].decay_factor ||
-        !joins(&r->w, &o->params[p].value) || !joins(&r->g, &o->params[p].grad))
+        !joins(&r->w, w) || !joins(&r->g, g))
         return false;
     for (int s = 0; s < o->nslots; s++)
         if (!joins(&r->slot[s], &o->slots[p * o->nslots + s]))
@@ -144,36 +145,35 @@ static opt_tensor flat(const opt_tensor *t)
     return (opt_tensor){t->data, t->dtype, 1, {opt_tensor_len(t)}};
 }
 
-/* Adds a parameter, with its slots, to the end of a run. */
-static void extend(const opt_optim *o, opt__run *r, int p)
+/* Adds n elements, with their slots, to the end of a run. */
+static void extend(const opt_optim *o, opt__run *r, int64_t n)
 {
-    const int64_t n = opt_tensor_len(&o->params[p].value);
-
     r->w.dim[0] += n;
     r->g.dim[0] += n;
     for (int s = 0; s < o->nslots; s++)
         r->slot[s].dim[0] += n;
 }
 
-/* Cuts the parameters into runs. */
+/* Cuts the parameters, or what this rank has of them, into runs. */
 static void find_runs(opt_optim *o)
 {
     int64_t first = 0;
 
     for (int p = 0; p < o->nparams; p++) {
         const opt_param *param = &o->params[p];
-        const int64_t number = first;
+        const opt_tensor w = opt__own(o, p, &param->value), g = opt__own(o, p, &param->grad);
+        const int64_t number = first + (o->sharded ? o->share[p].first : 0);
         opt__run *r = o->runs + o->nruns;
 
         first += opt_tensor_len(&param->value);
-        if (param->frozen)
+        if (param->frozen || opt_tensor_len(&w) == 0)
             continue;
-        if (o->nruns > 0 && continues(o, r - 1, p, number)) {
-            extend(o, r - 1, p);
+        if (o->nruns > 0 && continues(o, r - 1, p, number, &w, &g)) {
+            extend(o, r - 1, opt_tensor_len(&w));
             continue;
         }
-        *r = (opt__run){.w = param->value,
-                        .g = param->grad,
+        *r = (opt__run){.w = w,
+                        .g = g,
                         .lr_factor = param->lr_factor,
                         .decay_factor = param->decay_factor,
                         .param = p,
@@ -184,7 +184,7 @@ static void find_runs(opt_optim *o)
             r->w = flat(&r->w);
             r->g = flat(&r->g);
             for (int s = 0; s < o->nslots; s++)
-                if (!opt__is_wide(&r->slot[s], &param->value))
+                if (!opt__is_wide(&r->slot[s], &w))
                     r->slot[s] = flat(&r->slot[s]);
         }
         o->nruns++;
@@ -218,7 +218,7 @@ static opt_status cut_into_chunks(opt_optim *o)
         o->parts += (n - 1) / chunk + 1;
         largest = chunk > largest ? chunk : largest;
     }
-    if (!needs_effective(o))
+    if (!needs_effective(o) || largest == 0) /* a rank may have nothing */
         return OPT_OK;
     if (largest > PTRDIFF_MAX / (int64_t)sizeof(double) / threads)
         return opt__no_memory(o->ctx, o->method.name);
@@ -290,6 +290,8 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
     if (!s)
         s = check_single(o);
     if (!s)
+        s = opt__share_out(o);
+    if (!s)
         s = opt__make_slots(o);
     if (s)
         return s;
@@ -356,6 +358,8 @@ void opt_optim_free(opt_optim *o)
         opt__free(o->ctx, o->effective);
         opt__free(o->ctx, o->runs);
         opt__free(o->ctx, o->slots);
+        opt__free(o->ctx, o->bound);
+        opt__free(o->ctx, o->share);
         opt__free(o->ctx, o->params);
         opt__free(o->ctx, o->hyper);
         opt__free(o->ctx, o);

@@ -33,6 +33,11 @@ typedef struct opt__run {
     int64_t first_part;                /* its first chunk's number among all runs' */
 } opt__run;
 
+/* Elements of a parameter. */
+typedef struct opt__share {
+    int64_t first, n;
+} opt__share;
+
 struct opt_optim {
     opt_ctx *ctx;
     opt_method method;
@@ -43,8 +48,12 @@ struct opt_optim {
     int nparams;
     int slot[OPT__SLOTS], nslots; /* which of the method's slots its settings need, and how many */
     bool single;                  /* some parameter is f32 */
+    bool sharded;                 /* among several ranks */
     opt_tensor *slots;            /* [nparams * nslots], slot[s] of parameter p at p * nslots + s */
     void *slot_memory[OPT__SLOTS];
+    int64_t *bound; /* [ranks + 1], where each one's elements begin, those of all parameters numbered but the
+                       frozen; and room for as many again */
+    opt__share *share; /* [nparams], this rank's, if sharded; slots are of these alone */
     opt_tensor *aside; /* [nparams], room for the weights while others predict; NULL: not needed */
     bool predicting;   /* the weights are those that predict */
     opt__run *runs;
@@ -82,6 +91,18 @@ opt_status opt__optim_reserve_best(opt_optim *o);
 opt_status opt__make_slots(opt_optim *o);
 opt_status opt__prepare_search(opt_optim *o);
 void opt__end_search(opt_optim *o);
+
+/* What slot[s] of parameter p is on all ranks together, but for its data; dtype 0: p has none. */
+opt_tensor opt__whole_slot(const opt_optim *o, int p, int s);
+
+/* shards.c: who has what. This rank's elements of t, which is parameter p's value or gradient: t itself, or a
+ * stretch of it. The weights, and whole, which is like opt__whole_slot and whose other elements are
+ * overwritten,
+ * <- every rank's own: all ranks call them. */
+opt_status opt__share_out(opt_optim *o);
+opt_tensor opt__own(const opt_optim *o, int p, const opt_tensor *t);
+opt_status opt__gather_weights(opt_optim *o);
+opt_status opt__gather_slot(const opt_optim *o, int p, int s, const opt_tensor *whole);
 
 /* *out <- a tensor like each parameter's value, zeroed. */
 opt_status opt__make_copies(opt_optim *o, opt_tensor **out);

@@ -7,17 +7,22 @@
 #include "optim/method.h"
 #include "optim/optim.h"
 
-/* What slot s of parameter p is to be, but for its data; dtype 0: it is not needed. */
-static opt_tensor slot_like(const opt_optim *o, int s, int p)
+/* What slot s of a parameter like w is to be, but for its data; dtype 0: it is not needed. */
+static opt_tensor slot_like(const opt_optim *o, int s, bool frozen, const opt_tensor *w)
 {
-    opt_tensor like = o->params[p].value;
+    opt_tensor like = *w;
 
     like.data = NULL;
-    if (o->params[p].frozen)
+    if (frozen)
         return (opt_tensor){0};
     if (s != OPT__AVERAGE && o->method.shape_slot != NULL)
         o->method.shape_slot(o->hyper, s, &like);
     return like;
+}
+
+opt_tensor opt__whole_slot(const opt_optim *o, int p, int s)
+{
+    return slot_like(o, o->slot[s], o->params[p].frozen, &o->params[p].value);
 }
 
 static opt_status check_like(const opt_optim *o, int s, int p, const opt_tensor *like)
@@ -45,7 +50,7 @@ static opt_status choose_slots(opt_optim *o)
         bool needed = false;
 
         for (int p = 0; p < o->nparams; p++) {
-            const opt_tensor like = slot_like(o, s, p);
+            const opt_tensor like = slot_like(o, s, o->params[p].frozen, &o->params[p].value);
             const opt_status status = like.dtype == 0 ? OPT_OK : check_like(o, s, p, &like);
 
             if (status)
@@ -70,7 +75,9 @@ static int64_t place(opt_optim *o, int s, char *block)
     int64_t end = 0;
 
     for (int p = 0; p < o->nparams; p++) {
-        opt_tensor t = slot_like(o, o->slot[s], p);
+        const opt_tensor own = opt__own(o, p, &o->params[p].value);
+        const bool none = o->params[p].frozen || (o->sharded && o->share[p].n == 0);
+        opt_tensor t = slot_like(o, o->slot[s], none, &own);
         const int64_t size = (int64_t)opt__size(t.dtype);
         const int64_t bytes = t.dtype == 0 ? 0 : opt_tensor_len(&t) * size;
 

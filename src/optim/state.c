@@ -119,34 +119,36 @@ static void swap(const opt_tensor *a, const opt_tensor *b)
 /* The weights of parameter p, of element number `first` among all, make way for those that predict. */
 static void predict(const opt_optim *o, int p, int64_t first)
 {
-    const opt_tensor *w = &o->params[p].value;
+    const opt_tensor *w = &o->params[p].value, own = opt__own(o, p, w);
     opt_update u = {.hyper = o->hyper,
                     .t = o->t,
                     .lr = o->last_lr * o->params[p].lr_factor,
-                    .w = *w,
-                    .first = first,
+                    .w = own,
+                    .first = first + (o->sharded ? o->share[p].first : 0),
                     .ctx = o->method.whole_tensor ? o->ctx : NULL,
                     .scratch = o->scratch,
                     .kernels = o->ctx->kernels};
 
     if (o->opts.average > 0) {
-        swap(w, &o->slots[p * o->nslots + o->nslots - 1]);
+        if (opt_tensor_len(&own) > 0)
+            swap(&own, &o->slots[p * o->nslots + o->nslots - 1]);
         return;
     }
     for (int s = 0; s < o->nslots; s++)
         u.slot[o->slot[s]] = o->slots[p * o->nslots + s];
     memcpy(o->aside[p].data, w->data, (size_t)opt_tensor_len(w) * opt__size(w->dtype));
-    o->method.predict(&u);
+    if (opt_tensor_len(&own) > 0)
+        o->method.predict(&u);
 }
 
 /* And take their place again. */
 static void train_on(const opt_optim *o, int p)
 {
-    const opt_tensor *w = &o->params[p].value;
+    const opt_tensor *w = &o->params[p].value, own = opt__own(o, p, w);
 
-    if (o->opts.average > 0)
-        swap(w, &o->slots[p * o->nslots + o->nslots - 1]);
-    else
+    if (o->opts.average > 0 && opt_tensor_len(&own) > 0)
+        swap(&own, &o->slots[p * o->nslots + o->nslots - 1]);
+    if (!(o->opts.average > 0))
         memcpy(w->data, o->aside[p].data, (size_t)opt_tensor_len(w) * opt__size(w->dtype));
 }
 
@@ -170,7 +172,7 @@ opt_status opt_optim_predicting(opt_optim *o, bool on)
         first += opt_tensor_len(&o->params[p].value);
     }
     o->predicting = on;
-    return OPT_OK;
+    return opt__gather_weights(o);
 }
 
 double opt__optim_grad_norm(const opt_optim *o)

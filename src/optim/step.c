@@ -205,6 +205,8 @@ opt_status opt__step_by_sums(opt_optim *o)
         s = opt__check_and_clip(o, &scale);
     if (!s)
         s = update_all(o, lr, scale);
+    if (!s)
+        s = opt__gather_weights(o);
     if (s)
         return s;
     o->last_lr = lr;

@@ -85,10 +85,10 @@ static double element(uint32_t dtype, const unsigned char *p)
     return (double)f;
 }
 
-void opt__entry_copy(const opt__entry *e, const opt_tensor *t)
+void opt__entry_copy(const opt__entry *e, int64_t first, const opt_tensor *t)
 {
     const int64_t n = opt_tensor_len(t), size = opt__dtype_size(e->dtype);
-    const unsigned char *from = e->to;
+    const unsigned char *from = (const unsigned char *)e->to + size * first;
 
     if (e->dtype == OPT__ST_F64) /* which goes into an f64 only */
         opt__f64_from_bytes(n, from, t->data);

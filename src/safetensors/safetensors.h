@@ -88,8 +88,8 @@ int opt__dtype_size(uint32_t dtype);
  * from begin to end. */
 opt_status opt__safetensors_read(opt__safetensors *st);
 
-/* t's elements <- those of an entry that has been read, of as many, which is F16, BF16, F32 or F64; of t's
- * own dtype bit by bit. */
-void opt__entry_copy(const opt__entry *e, const opt_tensor *t);
+/* t's elements <- those of an entry that has been read, from its element `first` on, which is F16, BF16, F32
+ * or F64; of t's own dtype bit by bit. */
+void opt__entry_copy(const opt__entry *e, int64_t first, const opt_tensor *t);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <opt/train.h>
 
+#include "base/ranks.h"
 #include "optim/params.h"
 #include "tensor/tensor.h"
 #include "train/facts.h"
@@ -19,8 +20,15 @@
 typedef struct list {
     opt__named *at;
     int64_t n;
-    char *names; /* those that are not parameters' own */
+    char *names;   /* those that are not parameters' own */
+    int64_t slots; /* the first of them */
 } list;
+
+/* The shape of a slot of parameter p, and where it lies, if this rank has all of it. */
+static opt_tensor slot_of(const opt_optim *o, int p, int s)
+{
+    return o->sharded ? opt__whole_slot(o, p, s) : o->slots[p * o->nslots + s];
+}
 
 static void free_list(const opt_ctx *ctx, list *l)
 {
@@ -60,11 +68,11 @@ static opt_status make_list(opt_ctx *ctx, opt_params params, const opt_optim *op
     }
     for (int p = 0; p < params.n; p++)
         l.at[l.n++] = (opt__named){params.at[p].name, params.at[p].value};
+    l.slots = l.n;
     for (int s = 0; s < slots; s++)
         for (int p = 0; p < params.n; p++)
-            if (optim->slots[p * slots + s].data != NULL) /* some parameters have none */
-                add(&l, &room, "slot", opt__slot_name(optim, s), params.at[p].name,
-                    optim->slots[p * slots + s]);
+            if (slot_of(optim, p, s).dtype != 0) /* some parameters have none */
+                add(&l, &room, "slot", opt__slot_name(optim, s), params.at[p].name, slot_of(optim, p, s));
     for (int p = 0; best && p < params.n; p++)
         add(&l, &room, "best", NULL, params.at[p].name, optim->best.value[p]);
     *out = l;
@@ -107,18 +115,69 @@ static void describe(opt__text *t, const void *arg)
     opt__put_facts(t, what->optim, what->batches);
 }
 
+/* The slots of a sharded optimizer's list, whole, for the first rank; the others only give theirs. */
+static opt_status gather_slots(opt_ctx *ctx, const opt_optim *o, list *l)
+{
+    int64_t i = l->slots;
+    opt_status status = OPT_OK;
+
+    for (int s = 0; !status && s < o->nslots; s++)
+        for (int p = 0; !status && p < o->nparams; p++) {
+            opt_tensor *whole = &l->at[i].t;
+
+            if (opt__whole_slot(o, p, s).dtype == 0)
+                continue;
+            whole->data = opt__alloc(ctx, opt_tensor_len(whole), opt__size(whole->dtype));
+            status = opt__agree(ctx, whole->data ? OPT_OK : opt__no_memory(ctx, "save"), NULL, 0);
+            if (!status && whole->data != NULL)
+                status = opt__gather_slot(o, p, s, whole);
+            if (ctx->comm.rank > 0) {
+                opt__free(ctx, whole->data);
+                whole->data = NULL;
+            }
+            i++;
+        }
+    return status;
+}
+
+static void free_slots(opt_ctx *ctx, const opt_optim *o, list *l)
+{
+    int64_t i = l->slots;
+
+    for (int s = 0; s < o->nslots; s++)
+        for (int p = 0; p < o->nparams; p++)
+            if (opt__whole_slot(o, p, s).dtype != 0)
+                opt__free(ctx, l->at[i++].t.data);
+}
+
+/* All ranks together; the first one writes. */
+static opt_status save_sharded(opt_ctx *ctx, const char *path, const saved *what, list *l)
+{
+    opt_status s = gather_slots(ctx, what->optim, l);
+
+    if (!s)
+        s = opt__agree(
+            ctx, ctx->comm.rank > 0 ? OPT_OK : opt__safetensors_write(ctx, path, l->at, l->n, describe, what),
+            NULL, 0);
+    free_slots(ctx, what->optim, l);
+    return s;
+}
+
 opt_status opt_save(opt_ctx *ctx, const char *path, opt_params params, const opt_optim *optim,
                     const opt_batches *batches)
 {
+    const bool sharded = optim != NULL && optim->sharded;
     const saved what = {optim, batches};
     opt_status s = check_arguments(ctx, "save", path, params, optim, batches);
-    list l;
+    list l = {0};
 
     if (!s)
         s = make_list(ctx, params, optim, optim && optim->best.kept, &l);
-    if (s)
-        return s;
-    s = opt__safetensors_write(ctx, path, l.at, l.n, describe, &what);
+    if (sharded)
+        s = opt__agree(ctx, s, NULL, 0);
+    if (!s && l.at != NULL)
+        s = sharded ? save_sharded(ctx, path, &what, &l)
+                    : opt__safetensors_write(ctx, path, l.at, l.n, describe, &what);
     free_list(ctx, &l);
     return s;
 }
@@ -263,11 +322,32 @@ static opt_status stage(loading *l, opt_params params, opt_optim *optim, bool be
     return s ? s : opt__safetensors_read(&l->st);
 }
 
-static void commit(const loading *l)
+/* Of a sharded optimizer's slots only this rank's elements. */
+static void commit_slots(const loading *l, const opt_optim *o)
+{
+    int64_t i = l->list.slots;
+
+    for (int s = 0; s < o->nslots; s++)
+        for (int p = 0; p < o->nparams; p++) {
+            const opt_tensor whole = opt__whole_slot(o, p, s), *own = &o->slots[p * o->nslots + s];
+            const int64_t width =
+                whole.dtype ? opt_tensor_len(&whole) / opt_tensor_len(&o->params[p].value) : 0;
+
+            if (whole.dtype == 0)
+                continue;
+            if (own->data != NULL)
+                opt__entry_copy(l->entry[i], o->share[p].first * width, own);
+            i++;
+        }
+}
+
+static void commit(const loading *l, const opt_optim *o)
 {
     for (int64_t i = 0; i < l->list.n; i++)
-        if (l->entry[i] != NULL)
-            opt__entry_copy(l->entry[i], &l->list.at[i].t);
+        if (l->entry[i] != NULL && l->list.at[i].t.data != NULL)
+            opt__entry_copy(l->entry[i], 0, &l->list.at[i].t);
+    if (o != NULL && o->sharded)
+        commit_slots(l, o);
 }
 
 static void end_loading(loading *l)
@@ -321,7 +401,7 @@ opt_status opt_load(opt_ctx *ctx, const char *path, opt_params params, opt_optim
     if (!s)
         s = stage(&l, params, optim, place.best_kept > 0, true);
     if (!s) {
-        commit(&l);
+        commit(&l, optim);
         put_back(&place, optim, batches);
     }
     end_loading(&l);
@@ -338,7 +418,7 @@ opt_status opt_load_named(opt_ctx *ctx, const char *path, opt_params params, opt
     if (!s)
         s = stage(&l, params, NULL, false, false);
     if (!s) {
-        commit(&l);
+        commit(&l, NULL);
         if (report != NULL)
             *report = l.report;
     }

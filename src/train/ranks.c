@@ -60,7 +60,7 @@ static void add_params(opt__lines *lines, const opt_optim *o)
         add_count(lines, param->name, ".frozen", param->frozen);
         add_real(lines, param->name, ".lr_factor", param->lr_factor);
         add_real(lines, param->name, ".decay_factor", param->decay_factor);
-        for (int s = 0; s < o->nslots; s++)
+        for (int s = 0; !o->sharded && s < o->nslots; s++)
             if (o->slots[p * o->nslots + s].data != NULL)
                 add_tensor(lines, param->name, opt__slot_name(o, s), &o->slots[p * o->nslots + s]);
     }
@@ -76,6 +76,12 @@ static void add_options(opt__lines *lines, const opt__loop *l)
     add_count(lines, "train.", "patience", o->patience);
     add_real(lines, "train.", "min_gain", o->min_gain);
     add_count(lines, "train.", "keep_best", o->keep_best);
+    add_count(lines, "", "sharded", l->optim->opts.sharded);
+    if (l->optim->opts.sharded) { /* then all save together */
+        add_count(lines, "train.", "checkpoint", o->checkpoint != NULL);
+        add_count(lines, "train.", "checkpoint_every", o->checkpoint_every);
+        add_count(lines, "train.", "checkpoint_seconds", o->checkpoint_seconds > 0);
+    }
     add_real(lines, "train.", "reduce_factor", o->reduce_factor);
     add_count(lines, "train.", "reduce_patience", o->reduce_patience);
     add_real(lines, "train.", "reduce_floor", o->reduce_floor);

@@ -70,7 +70,7 @@ static opt_status save(opt__loop *l)
 {
     opt_status s = OPT_OK;
 
-    if (l->opts->checkpoint == NULL || l->saved || l->ctx->comm.rank > 0)
+    if (l->opts->checkpoint == NULL || l->saved || (l->ctx->comm.rank > 0 && !l->optim->sharded))
         return OPT_OK;
     s = opt_save(l->ctx, l->opts->checkpoint, l->model->params, l->optim, l->batches);
     if (s)
@@ -102,13 +102,16 @@ static opt_status judge_epoch(opt__loop *l, opt_evaluation *validation)
     opt_status s = OPT_OK;
 
     if (otherwise)
-        (void)opt_optim_predicting(l->optim, true);
-    if (l->validation.ctx != NULL)
+        s = opt_optim_predicting(l->optim, true);
+    if (!s && l->validation.ctx != NULL)
         s = opt__evaluate(&l->validation, b->epoch, validation);
     if (!s)
         opt__best_note(l, l->validation.ctx ? validation->loss : b->loss_sum / (double)b->loss_rows);
-    if (otherwise)
-        (void)opt_optim_predicting(l->optim, false);
+    if (otherwise) {
+        const opt_status back = opt_optim_predicting(l->optim, false);
+
+        s = s ? s : back;
+    }
     return s;
 }
 
@@ -147,6 +150,7 @@ static opt_status end_epoch(opt__loop *l)
 static opt_status end_step(opt__loop *l)
 {
     opt_status s = OPT_OK;
+    double due = 0; /* a checkpoint, on so many ranks */
 
     l->saved = false;
     if (l->opts->on_step != NULL) {
@@ -154,7 +158,11 @@ static opt_status end_step(opt__loop *l)
 
         s = report(l, l->opts->on_step, "on_step", &p);
     }
-    if (!s && l->opts->checkpoint_seconds > 0 && seconds_since(&l->saved_at) >= l->opts->checkpoint_seconds)
+    if (l->opts->checkpoint_seconds > 0)
+        due = seconds_since(&l->saved_at) >= l->opts->checkpoint_seconds;
+    if (l->optim->sharded && l->tells) /* all save, or none */
+        s = opt__agree(l->ctx, s, &due, 1);
+    if (!s && due > 0)
         s = save(l);
     return l->tells ? agree(l, s) : s;
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The job of problem.h done by several ranks.
+ */
+#ifndef TESTS_RANKS_JOB_H
+#define TESTS_RANKS_JOB_H
+
+#include "problem.h"
+#include "ranks.h"
+
+/* What all ranks are to do, and how each fared. */
+typedef struct work {
+    const opt_method *method;
+    opt_optim_opts optim;
+    opt_batches_opts batches;
+    opt_train_opts train;
+    bool validated; /* on the rows that are trained on */
+    int odd;        /* the rank that is to differ by: */
+    void (*upset)(struct work *w, job *j);
+    void (*all)(struct work *w, job *j); /* what every rank does before */
+    int64_t stop;                        /* that rank answers OPT_STOP after this step */
+    opt_status status[RANKS_MOST];
+    char message[RANKS_MOST][512];
+    trace t[RANKS_MOST];
+    snapshot end[RANKS_MOST];
+} work;
+
+/* A rank_job. In place of the slots, of which a sharded optimizer has a part, `end` then has zeros. */
+void work_train(opt_comm comm, void *arg);
+
+/* Ranks, of any number, come to the bits of one alone. */
+void work_check_same(work w);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sharded optimizers: each rank has a part of the slots.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ranks_job.h"
+
+#define CHECKPOINT "test_train_sharded.safetensors"
+
+static opt_status no_sum(void *ud, void *buf, size_t n, opt_dtype t)
+{
+    (void)ud, (void)buf, (void)n, (void)t;
+    return OPT_EIO;
+}
+
+/* Each keeps a part of the slots; the weights are the same, and so is the file that they write together. */
+static void sharded_ranks_learn_what_one_does(void **state)
+{
+    static const opt_method *const methods[] = {&opt_adam,  &opt_adam_bf16,     &opt_muon, &opt_rprop,
+                                                &opt_lion,  &opt_schedule_free, &opt_gd,   &opt_amsgrad,
+                                                &opt_adamw, &opt_momentum};
+    (void)state;
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; m++)
+        for (int average = 0; average < 2; average++) {
+            work w = {.method = methods[m],
+                      .optim = {.lr = 0.1, .sharded = true, .clip_norm = 0.5, .weight_decay = 0.01},
+                      .batches = {.size = 4, .seed = 2, .chunk = 1},
+                      .train = {.epochs = 3, .keep_best = true},
+                      .validated = true};
+
+            if (average && methods[m] == &opt_schedule_free)
+                continue;
+            w.optim.average = average ? 0.9 : 0;
+            work_check_same(w);
+        }
+}
+
+/* The bytes of a file. */
+static int64_t contents_of(const char *path, char contents[static 1 << 14])
+{
+    FILE *f = fopen(path, "rb");
+    size_t n;
+
+    assert_non_null(f);
+    n = fread(contents, 1, 1 << 14, f);
+    assert_true(n > 0 && n < 1 << 14);
+    fclose(f);
+    return (int64_t)n;
+}
+
+static void load(work *w, job *j)
+{
+    if (opt_load(j->p.ctx, CHECKPOINT, j->model.params, j->optim, j->batches))
+        strcpy(w->message[0], opt_errmsg(j->p.ctx));
+}
+
+/* Written by one number of ranks, or one alone, and read by another. */
+static void a_checkpoint_does_not_depend_on_the_ranks(void **state)
+{
+    static const opt_method *const methods[] = {&opt_adam, &opt_adam_bf16, &opt_muon};
+    static char mine[1 << 14], theirs[1 << 14];
+
+    (void)state;
+    for (int m = 0; m < 3; m++) {
+        work w = {.method = methods[m],
+                  .optim = {.lr = 0.1, .average = 0.5},
+                  .batches = {.size = 4, .seed = 2, .chunk = 1},
+                  .train = {.epochs = 2, .checkpoint = CHECKPOINT}},
+             whole = w;
+        int64_t n;
+
+        work_train((opt_comm){0}, &w);
+        n = contents_of(CHECKPOINT, mine);
+        whole.train.epochs = 4;
+        whole.train.checkpoint = NULL;
+        whole.optim.sharded = true; /* of one rank: only its weights are compared */
+        work_train((opt_comm){0}, &whole);
+        for (int ranks = 1; ranks <= 5; ranks++) {
+            w.optim.sharded = true;
+            w.train.epochs = 2;
+            w.odd = -1;
+            remove(CHECKPOINT);
+            ranks_run(ranks, -1, work_train, &w);
+            assert_int_equal(w.status[0], OPT_OK);
+            assert_int_equal(contents_of(CHECKPOINT, theirs), n);
+            assert_memory_equal(mine, theirs, (size_t)n);
+            for (int others = 1; others <= 4; others++) {
+                work rest = w;
+
+                rest.train = (opt_train_opts){.epochs = 4};
+                rest.all = load;
+                ranks_run(others, -1, work_train, &rest);
+                for (int r = 0; r < others; r++) {
+                    assert_string_equal(rest.message[r], "");
+                    assert_memory_equal(&rest.end[r], &whole.end[0], sizeof(snapshot));
+                }
+            }
+        }
+    }
+    remove(CHECKPOINT);
+    remove(CHECKPOINT ".bak");
+}
+
+typedef struct measured {
+    bool sharded;
+    int64_t bytes[RANKS_MOST];
+} measured;
+
+static void make_optimizer(opt_comm comm, void *arg)
+{
+    measured *m = arg;
+    count c;
+    const opt_mlp_opts opts = {.size = {64, 64, 10}, .seed = 1};
+    opt_optim *o = NULL;
+    opt_mlp *net = NULL;
+    opt_ctx *ctx;
+    size_t before;
+
+    count_init(&c);
+    ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm, .allocator = c.allocator});
+
+    if (opt_mlp_new(ctx, &opts, &net) == OPT_OK) {
+        before = c.bytes;
+        if (opt_optim_new(ctx, &opt_adam, NULL, &(opt_optim_opts){.lr = 1, .sharded = m->sharded},
+                          opt_mlp_params(net), &o) == OPT_OK)
+            m->bytes[comm.rank] = (int64_t)(c.bytes - before);
+    }
+    opt_optim_free(o);
+    opt_mlp_free(net);
+    opt_ctx_free(ctx);
+}
+
+/* Two slots of 4810 f64, shared by 4 ranks. */
+static void slots_take_a_ranks_part_of_the_memory(void **state)
+{
+    measured m = {.sharded = false};
+    const int64_t slots = INT64_C(2) * (64 * 64 + 64 + 64 * 10 + 10) * (int64_t)sizeof(double);
+    int64_t whole;
+
+    (void)state;
+    ranks_run(4, -1, make_optimizer, &m);
+    whole = m.bytes[0];
+    m.sharded = true;
+    ranks_run(4, -1, make_optimizer, &m);
+    for (int r = 0; r < 4; r++)
+        assert_in_range(whole - m.bytes[r], slots * 3 / 4 - 1024, slots * 3 / 4 + 1024);
+}
+
+static void a_method_that_searches_is_not_sharded(void **state)
+{
+    work w = {.method = &opt_adam, .optim = {.lr = 0.1, .sharded = true}};
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {.size = 2, .sum = no_sum}});
+    opt_optim *o = NULL;
+    problem p;
+
+    (void)state;
+    problem_new(&p, ctx, &(opt_mlp_opts){.size = {2, 1}, .seed = 1}, 4);
+    assert_fails(ctx, opt_optim_new(ctx, &opt_lbfgs, NULL, &w.optim, opt_mlp_params(p.net), &o), OPT_EINVAL,
+                 "lbfgs: it searches along a line, and cannot be sharded");
+    assert_null(o);
+    problem_free(&p);
+    opt_ctx_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sharded_ranks_learn_what_one_does),
+        cmocka_unit_test(a_checkpoint_does_not_depend_on_the_ranks),
+        cmocka_unit_test(slots_take_a_ranks_part_of_the_memory),
+        cmocka_unit_test(a_method_that_searches_is_not_sharded),
+    };
+
+    return cmocka_run_group_tests_name("train, sharded", tests, NULL, NULL);
+}

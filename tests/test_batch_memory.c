@@ -97,11 +97,36 @@ static void threads_read_what_one_would(void **state)
         }
 }
 
+/* Rows of every number of bytes up to 40 are copied whole, and what lies behind them is left alone. */
+static void a_table_writes_the_rows_asked_for_and_no_more(void **state)
+{
+    static const int64_t rows[] = {6, 0, 3, 4};
+    float from[70], to[41];
+
+    (void)state;
+    for (int i = 0; i < 70; i++)
+        from[i] = (float)i * 0.1F;
+    for (int64_t cols = 1; cols <= 10; cols++) {
+        const opt_table table = {.x = opt_tensor_view(OPT_F32, from, 2, (const int64_t[]){7, cols})};
+        const opt_source source = opt_source_table(&table);
+        opt_tensor x = opt_tensor_view(OPT_F32, to, 2, (const int64_t[]){4, cols}), none = {0};
+
+        for (int i = 0; i < 41; i++)
+            to[i] = -0.1F;
+        assert_int_equal(source.read(source.ud, rows, 4, &x, &none), OPT_OK);
+        for (int64_t i = 0; i < 4 * cols; i++)
+            assert_true(to[i] == from[rows[i / cols] * cols + i % cols]);
+        for (int64_t i = 4 * cols; i < 41; i++)
+            assert_true(to[i] == -0.1F);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(epochs_do_not_allocate),
         cmocka_unit_test(a_rank_has_room_for_its_part_alone),
+        cmocka_unit_test(a_table_writes_the_rows_asked_for_and_no_more),
         cmocka_unit_test(threads_read_what_one_would),
     };
     return cmocka_run_group_tests_name("batch_memory", tests, NULL, NULL);

@@ -338,6 +338,22 @@ static void the_file_is_as_described(void **state)
     clean();
 }
 
+/* Before the first step the last rate is that of the next. */
+static void a_file_before_the_first_step_has_its_rate(void **state)
+{
+    bytes b;
+    job j;
+
+    job_new(&j, *state, &opt_adam, NULL, NULL); /* whose lr is 0.1 */
+    save_with(&j, FILE_NAME, true, false);
+    b = slurp(FILE_NAME);
+    b.at[b.n - 1] = '\0';
+    assert_non_null(strstr((char *)b.at + 8, "\"last_lr\":\"0x1.999999999999ap-4\""));
+    free(b.at);
+    job_free(&j);
+    clean();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +364,7 @@ int main(void)
         TEST(an_epoch_begun_is_saved_as_any_first_one),
         TEST(parts_may_be_saved_and_loaded),
         TEST(the_file_is_as_described),
+        TEST(a_file_before_the_first_step_has_its_rate),
     };
 
     clean();

@@ -74,17 +74,23 @@ awk -v total="$total" -v count="$count" -v seed="$seed" '
     BEGIN { step = total > count ? total / count : 1; next_one = 1 + seed % step }
     NR >= int(next_one) { print; next_one += step }' "$all" >"$build/sample"
 
+# Makes the object of $source from mutant.c.
+compile() { (cd "$build" && eval "$(echo "$command -w" | sed "s|-c $source|-c $build/mutant.c|")" 2>/dev/null); }
+
 tried=0 dead=0
 while IFS='	' read -r file line column length by; do
     source=$root/$file
     object=$build/CMakeFiles/opt.dir/$file.o
     command=$(grep -F -A 2 "\"command\"" "$build/compile_commands.json" | grep -F -e "-c $source" | head -n 1 |
         sed 's/^ *"command": "//; s/",$//; s/\\"/"/g')
-    [ -f "$object.whole" ] || cp "$object" "$object.whole"
+    if ! [ -f "$object.whole" ]; then # by the mutants' name, which is in the object
+        cp "$source" "$build/mutant.c"
+        compile
+        cp "$object" "$object.whole"
+    fi
     awk -v line="$line" -v column="$column" -v len="$length" -v by="$by" '
         NR == line { $0 = substr($0, 1, column - 1) by substr($0, column + len) } { print }' "$source" >"$build/mutant.c"
-    if (cd "$build" && eval "$(echo "$command -w" | sed "s|-c $source|-c $build/mutant.c|")" 2>/dev/null) &&
-        ! cmp -s "$object" "$object.whole"; then
+    if compile && ! cmp -s "$object" "$object.whole"; then
         tried=$((tried + 1))
         if killed; then
             dead=$((dead + 1))

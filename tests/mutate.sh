@@ -9,7 +9,7 @@
 #     sh tests/mutate.sh 150 '^(tensor|tensor_matmul)$' src/tensor/*.c
 #
 # Prints each survivor and how many mutants were killed. A mutant that cannot be compiled or makes the same code as
-# before is none. One that hangs, ten seconds and five times as long as the test takes, is killed. The build, in
+# before is none. One that hangs, twenty seconds and ten times as long as the test takes, is killed. The build, in
 # build/mutate, is of a shared library, so that only it is linked again for most tests.
 set -eu
 cd "$(dirname "$0")/.."
@@ -42,7 +42,7 @@ for program in "$build"/tests/test_* "$build"/tests/failing_* "$build/tests/inte
     echo "$order $((($(now) - start) / 1000000)) $name" >>"$build/times"
 done
 # And the seconds that each may take.
-sort -n -k 1,1 -k 2,2 "$build/times" | awk '{ print 10 + int($2 / 200), $3 }' >"$build/order"
+sort -n -k 1,1 -k 2,2 "$build/times" | awk '{ print 20 + int($2 / 100), $3 }' >"$build/order"
 
 # Whether any test notices the objects that there are.
 killed() {

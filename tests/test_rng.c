@@ -102,6 +102,9 @@ static void normals_are_numpys(void **state)
             assert_close(opt_rng_normal(&r), w, 2 * ulp);
         }
         assert_true(r.has_gauss);
+        (void)opt_rng_normal(&r); /* nothing is left of it, as in NumPy's state */
+        assert_false(r.has_gauss);
+        assert_equal(r.gauss, 0);
         opt_tensor_free(ctx, &want);
     }
     opt_ctx_free(ctx);
@@ -213,6 +216,8 @@ static void seeding_starts_anew(void **state)
     opt_rng_seed(&used, 6);
     opt_rng_seed(&fresh, 6);
     assert_int_equal(memcmp(used.key, fresh.key, sizeof fresh.key), 0);
+    assert_false(used.has_gauss);
+    assert_equal(used.gauss, 0);
     assert_equal(opt_rng_normal(&used), opt_rng_normal(&fresh));
     assert_equal(opt_rng_uniform(&used), opt_rng_uniform(&fresh));
 }

@@ -167,6 +167,39 @@ static void permutations_are_numpys(void **state)
     opt_ctx_free(ctx);
 }
 
+/* Wherever in a block of 624 words the stream stands, they are drawn from there, one after the other. */
+static void permutations_go_on_where_the_stream_is(void **state)
+{
+    static const int drawn[] = {1, 5, 600, 623, 624, 700};
+    enum { N = 100 };
+    int64_t got[N], want[N];
+    opt_rng r, plain;
+
+    (void)state;
+    for (size_t d = 0; d < sizeof drawn / sizeof drawn[0]; d++) {
+        opt_rng_seed(&r, 12);
+        for (int i = 0; i < drawn[d]; i++)
+            (void)opt_rng_u32(&r);
+        plain = r;
+        for (int64_t i = 0; i < N; i++)
+            want[i] = i;
+        for (int64_t i = N - 1; i > 0; i--) {
+            int64_t j, mask = 1, swapped = want[i];
+
+            while (mask < i)
+                mask = 2 * mask + 1;
+            do
+                j = opt_rng_u32(&plain) & mask;
+            while (j > i);
+            want[i] = want[j];
+            want[j] = swapped;
+        }
+        opt_rng_permutation(&r, N, got);
+        assert_memory_equal(got, want, sizeof want);
+        assert_int_equal(opt_rng_u32(&r), opt_rng_u32(&plain));
+    }
+}
+
 static void permutations_shorter_than_2_draw_nothing(void **state)
 {
     int64_t out[2] = {-7, -7};
@@ -250,6 +283,7 @@ int main(void)
         cmocka_unit_test(normals_are_numpys),
         cmocka_unit_test(a_cached_normal_stays_out_of_other_draws),
         cmocka_unit_test(permutations_are_numpys),
+        cmocka_unit_test(permutations_go_on_where_the_stream_is),
         cmocka_unit_test(permutations_shorter_than_2_draw_nothing),
         cmocka_unit_test(a_copy_forks_the_stream),
         cmocka_unit_test(seeding_starts_anew),

@@ -255,22 +255,27 @@ static void seeding_starts_anew(void **state)
     assert_equal(opt_rng_uniform(&used), opt_rng_uniform(&fresh));
 }
 
-/* Uniforms of exactly a half make a point without direction: it is passed over, as by NumPy. */
-static void a_normal_passes_over_the_centre(void **state)
+/* Uniforms of exactly a half make a point without direction, one of 0 and a half a point on the circle: both
+ * are passed over, as by NumPy. */
+static void a_normal_passes_over_the_centre_and_the_circle(void **state)
 {
     const uint32_t half = 0x80102204u; /* tempered: 2^31 */
-    opt_rng r, plain;
 
     (void)state;
-    opt_rng_seed(&r, 1);
-    (void)opt_rng_u32(&r);
-    plain = r;
-    r.key[1] = r.key[3] = half;
-    r.key[2] = r.key[4] = 0;
-    for (int i = 0; i < 4; i++)
-        (void)opt_rng_u32(&plain);
-    assert_true(opt_rng_normal(&r) == opt_rng_normal(&plain));
-    assert_int_equal(r.pos, plain.pos);
+    for (int circle = 0; circle < 2; circle++) {
+        opt_rng r, plain;
+
+        opt_rng_seed(&r, 1);
+        (void)opt_rng_u32(&r);
+        plain = r;
+        r.key[1] = circle ? 0 : half;
+        r.key[3] = half;
+        r.key[2] = r.key[4] = 0;
+        for (int i = 0; i < 4; i++)
+            (void)opt_rng_u32(&plain);
+        assert_true(opt_rng_normal(&r) == opt_rng_normal(&plain));
+        assert_int_equal(r.pos, plain.pos);
+    }
 }
 
 int main(void)
@@ -287,7 +292,7 @@ int main(void)
         cmocka_unit_test(permutations_shorter_than_2_draw_nothing),
         cmocka_unit_test(a_copy_forks_the_stream),
         cmocka_unit_test(seeding_starts_anew),
-        cmocka_unit_test(a_normal_passes_over_the_centre),
+        cmocka_unit_test(a_normal_passes_over_the_centre_and_the_circle),
     };
     return cmocka_run_group_tests_name("rng", tests, NULL, NULL);
 }

@@ -345,35 +345,6 @@ static void the_end_stays_the_end_and_leaves_the_output_alone(void **state)
     numbered_free(&f);
 }
 
-static void epochs_do_not_allocate(void **state)
-{
-    double x[100] = {0};
-    int64_t seen = 0;
-    const opt_table table = {.x = opt_tensor_view(OPT_F64, x, 2, (const int64_t[]){50, 2})};
-    const opt_source source = opt_source_table(&table);
-    opt_batches *batches = NULL;
-    opt_ctx *ctx;
-    opt_batch b;
-    long calls;
-    count c;
-
-    (void)state;
-    count_init(&c);
-    ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = c.allocator});
-    assert_ok(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.size = 8}, &batches));
-    calls = c.calls;
-    for (int64_t epoch = 1; epoch <= 3; epoch++) {
-        assert_ok(ctx, opt_batches_begin(batches, epoch));
-        while (opt_batches_next(batches, &b) == OPT_OK)
-            seen += b.global_rows;
-    }
-    assert_int_equal(seen, 150);
-    assert_int_equal(c.calls, calls);
-    opt_batches_free(batches);
-    opt_ctx_free(ctx);
-    assert_int_equal(c.live, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,7 +357,6 @@ int main(void)
         cmocka_unit_test(seed_5_epoch_7_is_seed_6_epoch_6),
         cmocka_unit_test(an_epoch_may_be_begun_anew_at_any_time),
         cmocka_unit_test(the_end_stays_the_end_and_leaves_the_output_alone),
-        cmocka_unit_test(epochs_do_not_allocate),
     };
     return cmocka_run_group_tests_name("batch", tests, NULL, NULL);
 }

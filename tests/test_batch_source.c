@@ -346,7 +346,8 @@ static void tables_that_do_not_fit_are_refused(void **state)
                 "x is [4, 3] and y [3, 4]");
     check_table(&(opt_table){x, opt_tensor_view(OPT_F32, a, 1, dim)}, OPT_EDTYPE, "x is f64 and y f32");
     check_table(&(opt_table){.x = number}, OPT_ESHAPE, "the table's x is a single number");
-    check_table(&(opt_table){x, number}, OPT_ESHAPE, "the table's y is a single number");
+    check_table(&(opt_table){opt_tensor_view(OPT_F64, a, 1, dim), number}, OPT_ESHAPE,
+                "the table's y is a single number");
     bad.dim[1] = 0;
     check_table(&(opt_table){.x = bad}, OPT_ESHAPE, "the table's x: dim[1] = 0");
     bad.ndim = 5;

@@ -224,6 +224,28 @@ static void the_place_comes_back(void **state)
     clean();
 }
 
+/* Nothing is left of the epoch that was broken off, not even its losses. */
+static void an_epoch_begun_is_saved_as_any_first_one(void **state)
+{
+    trace t = {.step = 5, .answer = OPT_STOP};
+    job trained, fresh;
+    mixed m;
+
+    mixed_new(&m, *state, 1);
+    job_new(&trained, *state, &opt_gd, NULL, NULL);
+    job_new(&fresh, *state, &opt_gd, NULL, NULL);
+    assert_ok(*state, job_train(&trained, 4, &t));
+    assert_ok(*state, opt_batches_begin(trained.batches, 3));
+    assert_ok(*state, opt_batches_begin(fresh.batches, 3));
+    assert_ok(*state, opt_save(*state, FILE_NAME, m.params, NULL, trained.batches));
+    assert_ok(*state, opt_save(*state, AGAIN, m.params, NULL, fresh.batches));
+    assert_true(same_file(FILE_NAME, AGAIN));
+    job_free(&trained);
+    job_free(&fresh);
+    mixed_free(&m);
+    clean();
+}
+
 /* ---- Parts --------------------------------------------------------------------------------------------- */
 
 static void save_with(job *j, const char *path, bool optim, bool batches)
@@ -316,11 +338,33 @@ static void the_file_is_as_described(void **state)
     clean();
 }
 
+/* Before the first step the last rate is that of the next. */
+static void a_file_before_the_first_step_has_its_rate(void **state)
+{
+    bytes b;
+    job j;
+
+    job_new(&j, *state, &opt_adam, NULL, NULL); /* whose lr is 0.1 */
+    save_with(&j, FILE_NAME, true, false);
+    b = slurp(FILE_NAME);
+    b.at[b.n - 1] = '\0';
+    assert_non_null(strstr((char *)b.at + 8, "\"last_lr\":\"0x1.999999999999ap-4\""));
+    free(b.at);
+    job_free(&j);
+    clean();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_bit_comes_back), TEST(optimizers_go_on_alike),        TEST(rates_of_every_kind_come_back),
-        TEST(the_place_comes_back), TEST(parts_may_be_saved_and_loaded), TEST(the_file_is_as_described),
+        TEST(every_bit_comes_back),
+        TEST(optimizers_go_on_alike),
+        TEST(rates_of_every_kind_come_back),
+        TEST(the_place_comes_back),
+        TEST(an_epoch_begun_is_saved_as_any_first_one),
+        TEST(parts_may_be_saved_and_loaded),
+        TEST(the_file_is_as_described),
+        TEST(a_file_before_the_first_step_has_its_rate),
     };
 
     clean();

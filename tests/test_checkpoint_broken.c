@@ -114,7 +114,8 @@ static void whole_files_of_others_are_read(void **state)
     check_accepted("{" V "," W "}"); /* in any order */
     check_accepted(WV "      \n\t\r");
     check_accepted("{\"__metadata__\":{}," W "," V "}");
-    check_accepted("{\"__metadata__\":{\"a\":\"\xe0\xa0\x80\"}," W "," V "}");
+    check_accepted("{\"__metadata__\":{\"a\":\"\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}," W
+                   "," V "}");
     check_accepted("{" W ",\"__metadata__\":{\"format\":\"pt\",\"version\":\"9\",\"\":\"\"}," V "}");
     check_accepted("{\"__metadata__\":{\"format\":\"pt\",\"crc32\":\"none\"}," W "," V "}");
     check_accepted(

@@ -2,11 +2,12 @@
  *
  * The moving average of the weights, and predicting by it.
  */
-#include "problem.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "problem.h"
+#include "tensor_file.h"
 
 /* Parameters of `n` elements each, the second one frozen if asked for, with gradients that change. */
 typedef struct fixture {
@@ -16,7 +17,8 @@ typedef struct fixture {
     opt_optim *optim;
 } fixture;
 
-static void setup(fixture *f, opt_dtype dtype, int64_t n, int threads, double average, bool frozen)
+static void setup_for(fixture *f, const opt_method *method, opt_dtype dtype, int64_t n, int threads,
+                      double average, bool frozen)
 {
     static const char *const names[] = {"a", "b"};
     const opt_optim_opts opts = {.lr = 0.1, .average = average};
@@ -30,7 +32,12 @@ static void setup(fixture *f, opt_dtype dtype, int64_t n, int threads, double av
             opt_set(&f->param[p].value, i, sin((double)(i + 7 * p)));
     }
     f->params = (opt_params){f->param, 2};
-    assert_ok(f->ctx, opt_optim_new(f->ctx, &opt_adam, NULL, &opts, f->params, &f->optim));
+    assert_ok(f->ctx, opt_optim_new(f->ctx, method, NULL, &opts, f->params, &f->optim));
+}
+
+static void setup(fixture *f, opt_dtype dtype, int64_t n, int threads, double average, bool frozen)
+{
+    setup_for(f, &opt_adam, dtype, n, threads, average, frozen);
 }
 
 static void teardown(fixture *f)
@@ -53,16 +60,15 @@ static void step(fixture *f)
     assert_ok(f->ctx, opt_optim_step(f->optim));
 }
 
-static void it_is_the_average_that_its_formula_says(void **state)
+static void check_formula(const opt_method *method)
 {
     enum { N = 5 };
     const double d = 0.75;
     double expected[2][N];
     fixture f, without;
 
-    (void)state;
-    setup(&f, OPT_F64, N, 1, d, false);
-    setup(&without, OPT_F64, N, 1, 0, false);
+    setup_for(&f, method, OPT_F64, N, 1, d, false);
+    setup_for(&without, method, OPT_F64, N, 1, 0, false);
     for (int t = 0; t < 20; t++) {
         step(&f);
         step(&without);
@@ -78,6 +84,15 @@ static void it_is_the_average_that_its_formula_says(void **state)
     assert_null(opt_optim_slot(without.optim, 0, "average"));
     teardown(&f);
     teardown(&without);
+}
+
+/* Of a method without slots too, and beside as many as there can be. */
+static void it_is_the_average_that_its_formula_says(void **state)
+{
+    (void)state;
+    check_formula(&opt_gd);
+    check_formula(&opt_adam);
+    check_formula(&four_slots);
 }
 
 static void weights_and_averages_change_places_and_back(void **state)

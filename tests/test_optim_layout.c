@@ -114,6 +114,35 @@ static void whole_tensor_methods_get_whole_tensors(void **state)
     opt_ctx_free(ctx);
 }
 
+static int calls;
+static opt_status count_update(const opt_update *u)
+{
+    calls++;
+    assert_int_equal(opt_tensor_len(&u->w), 6);
+    assert_int_equal(opt_tensor_len(&u->g), 6);
+    return OPT_OK;
+}
+
+/* So that many small tensors cost no more than a large one. */
+static void what_lies_end_to_end_is_updated_at_once(void **state)
+{
+    const opt_method counting = {.name = "counting", .update = count_update};
+    double w[6] = {0}, g[6] = {0};
+    opt_param p[] = {{.name = "a", .value = wrap(w, 1), .grad = wrap(g, 1)},
+                     {.name = "b", .value = wrap(w + 1, 3), .grad = wrap(g + 1, 3)},
+                     {.name = "c", .value = wrap(w + 4, 2), .grad = wrap(g + 4, 2)}};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_optim *o;
+
+    (void)state;
+    calls = 0;
+    assert_ok(ctx, opt_optim_new(ctx, &counting, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){p, 3}, &o));
+    assert_ok(ctx, opt_optim_step(o));
+    assert_int_equal(calls, 1);
+    opt_optim_free(o);
+    opt_ctx_free(ctx);
+}
+
 /* Values end to end, gradients not: no run goes over both. */
 static void gradients_may_lie_apart(void **state)
 {
@@ -301,6 +330,7 @@ int main(void)
         cmocka_unit_test(dtypes_may_be_mixed),
         cmocka_unit_test(elements_are_numbered_in_the_order_of_the_list),
         cmocka_unit_test(whole_tensor_methods_get_whole_tensors),
+        cmocka_unit_test(what_lies_end_to_end_is_updated_at_once),
         cmocka_unit_test(gradients_may_lie_apart),
         cmocka_unit_test(l2_alone_reaches_a_method_of_ones_own),
         cmocka_unit_test(threads_agree_on_clipped_norms),

@@ -281,6 +281,7 @@ static void slots_are_shaped_like_the_parameter_and_start_at_zero(void **state)
             slots++;
             assert_int_equal(slot->dtype, r->bf16 ? OPT_BF16 : OPT_F32);
             assert_int_equal(opt_tensor_len(slot), r->bf16 ? 12 : 6);
+            assert_int_equal((uintptr_t)slot->data % 64, 0); /* as all memory: a cache line is read once */
             for (int64_t i = 0; i < opt_tensor_len(slot); i++)
                 assert_true(opt_get(slot, i) == 0);
         }

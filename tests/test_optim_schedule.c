@@ -133,6 +133,7 @@ static void one_cycle_is_pytorchs(void **state)
     assert_close(opt_lr_one_cycle(2, 1000, &a), 8e-6, 0);
     assert_close(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 2}), 1.623491307899526, 1e-15);
     assert_close(opt_lr_one_cycle(2, 1, &(opt_one_cycle_arg){.total = 2}), 8e-6, 0);
+    assert_close(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 1}), 8e-6, 0);
     assert_close(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 10, .start_fraction = OPT_ZERO}), 0, 0);
     assert_true(isnan(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){0})));
     assert_true(isnan(opt_lr_one_cycle(2, 0, &(opt_one_cycle_arg){.total = 5, .up = 1})));

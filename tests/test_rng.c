@@ -102,6 +102,9 @@ static void normals_are_numpys(void **state)
             assert_close(opt_rng_normal(&r), w, 2 * ulp);
         }
         assert_true(r.has_gauss);
+        (void)opt_rng_normal(&r); /* nothing is left of it, as in NumPy's state */
+        assert_false(r.has_gauss);
+        assert_equal(r.gauss, 0);
         opt_tensor_free(ctx, &want);
     }
     opt_ctx_free(ctx);
@@ -164,6 +167,39 @@ static void permutations_are_numpys(void **state)
     opt_ctx_free(ctx);
 }
 
+/* Wherever in a block of 624 words the stream stands, they are drawn from there, one after the other. */
+static void permutations_go_on_where_the_stream_is(void **state)
+{
+    static const int drawn[] = {1, 5, 600, 623, 624, 700};
+    enum { N = 100 };
+    int64_t got[N], want[N];
+    opt_rng r, plain;
+
+    (void)state;
+    for (size_t d = 0; d < sizeof drawn / sizeof drawn[0]; d++) {
+        opt_rng_seed(&r, 12);
+        for (int i = 0; i < drawn[d]; i++)
+            (void)opt_rng_u32(&r);
+        plain = r;
+        for (int64_t i = 0; i < N; i++)
+            want[i] = i;
+        for (int64_t i = N - 1; i > 0; i--) {
+            int64_t j, mask = 1, swapped = want[i];
+
+            while (mask < i)
+                mask = 2 * mask + 1;
+            do
+                j = opt_rng_u32(&plain) & mask;
+            while (j > i);
+            want[i] = want[j];
+            want[j] = swapped;
+        }
+        opt_rng_permutation(&r, N, got);
+        assert_memory_equal(got, want, sizeof want);
+        assert_int_equal(opt_rng_u32(&r), opt_rng_u32(&plain));
+    }
+}
+
 static void permutations_shorter_than_2_draw_nothing(void **state)
 {
     int64_t out[2] = {-7, -7};
@@ -213,26 +249,33 @@ static void seeding_starts_anew(void **state)
     opt_rng_seed(&used, 6);
     opt_rng_seed(&fresh, 6);
     assert_int_equal(memcmp(used.key, fresh.key, sizeof fresh.key), 0);
+    assert_false(used.has_gauss);
+    assert_equal(used.gauss, 0);
     assert_equal(opt_rng_normal(&used), opt_rng_normal(&fresh));
     assert_equal(opt_rng_uniform(&used), opt_rng_uniform(&fresh));
 }
 
-/* Uniforms of exactly a half make a point without direction: it is passed over, as by NumPy. */
-static void a_normal_passes_over_the_centre(void **state)
+/* Uniforms of exactly a half make a point without direction, one of 0 and a half a point on the circle: both
+ * are passed over, as by NumPy. */
+static void a_normal_passes_over_the_centre_and_the_circle(void **state)
 {
     const uint32_t half = 0x80102204u; /* tempered: 2^31 */
-    opt_rng r, plain;
 
     (void)state;
-    opt_rng_seed(&r, 1);
-    (void)opt_rng_u32(&r);
-    plain = r;
-    r.key[1] = r.key[3] = half;
-    r.key[2] = r.key[4] = 0;
-    for (int i = 0; i < 4; i++)
-        (void)opt_rng_u32(&plain);
-    assert_true(opt_rng_normal(&r) == opt_rng_normal(&plain));
-    assert_int_equal(r.pos, plain.pos);
+    for (int circle = 0; circle < 2; circle++) {
+        opt_rng r, plain;
+
+        opt_rng_seed(&r, 1);
+        (void)opt_rng_u32(&r);
+        plain = r;
+        r.key[1] = circle ? 0 : half;
+        r.key[3] = half;
+        r.key[2] = r.key[4] = 0;
+        for (int i = 0; i < 4; i++)
+            (void)opt_rng_u32(&plain);
+        assert_true(opt_rng_normal(&r) == opt_rng_normal(&plain));
+        assert_int_equal(r.pos, plain.pos);
+    }
 }
 
 int main(void)
@@ -245,10 +288,11 @@ int main(void)
         cmocka_unit_test(normals_are_numpys),
         cmocka_unit_test(a_cached_normal_stays_out_of_other_draws),
         cmocka_unit_test(permutations_are_numpys),
+        cmocka_unit_test(permutations_go_on_where_the_stream_is),
         cmocka_unit_test(permutations_shorter_than_2_draw_nothing),
         cmocka_unit_test(a_copy_forks_the_stream),
         cmocka_unit_test(seeding_starts_anew),
-        cmocka_unit_test(a_normal_passes_over_the_centre),
+        cmocka_unit_test(a_normal_passes_over_the_centre_and_the_circle),
     };
     return cmocka_run_group_tests_name("rng", tests, NULL, NULL);
 }

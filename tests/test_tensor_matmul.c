@@ -120,7 +120,6 @@ static void products_of_larger_shapes_are_exact(void **state)
     }
 }
 
-/* No product may be left out because a factor is zero: zero times infinity is not a number. */
 /* Rows whose length in bytes is a multiple of 1024 are packed, but for few rows of the result. */
 static void products_of_far_rows_are_exact(void **state)
 {
@@ -134,6 +133,38 @@ static void products_of_far_rows_are_exact(void **state)
     opt_ctx_free(ctx);
 }
 
+/* Large enough to be divided: by rows, by columns, and where one is left over by the parts. */
+static void threads_make_the_same_product(void **state)
+{
+    static const int64_t shape[][3] = {{300, 40, 200}, {40, 300, 200}, {97, 97, 300}, {1, 1025, 2000}};
+    opt_ctx *one = opt_ctx_new(NULL), *three = opt_ctx_new(&(opt_ctx_opts){.threads = 3});
+    opt_rng r;
+
+    (void)state;
+    opt_rng_seed(&r, 7);
+    for (int which = 0; which < 32; which++) {
+        const int64_t m = shape[which / 8][0], n = shape[which / 8][1], k = shape[which / 8][2];
+        const bool ta = which & 1, tb = which & 2;
+        const opt_dtype dtype = dtypes[which / 4 % 2];
+        opt_tensor a = matrix(one, dtype, ta ? k : m, ta ? m : k);
+        opt_tensor b = matrix(one, dtype, tb ? n : k, tb ? k : n);
+        opt_tensor c = matrix(one, dtype, m, n), want = matrix(one, dtype, m, n);
+
+        fill_normal(&a, &r);
+        fill_normal(&b, &r);
+        assert_ok(one, opt_matmul(one, ta, &a, tb, &b, 0, &want));
+        assert_ok(three, opt_matmul(three, ta, &a, tb, &b, 0, &c));
+        assert_memory_equal(c.data, want.data, bytes_of(&c));
+        opt_tensor_free(one, &a);
+        opt_tensor_free(one, &b);
+        opt_tensor_free(one, &c);
+        opt_tensor_free(one, &want);
+    }
+    opt_ctx_free(three);
+    opt_ctx_free(one);
+}
+
+/* No product may be left out because a factor is zero: zero times infinity is not a number. */
 static void zeros_do_not_hide_infinities(void **state)
 {
     opt_ctx *ctx = opt_ctx_new(NULL);
@@ -363,6 +394,7 @@ int main(void)
         cmocka_unit_test(products_of_larger_shapes_are_exact),
         cmocka_unit_test(a_very_large_product_is_that_of_its_strips),
         cmocka_unit_test(products_of_far_rows_are_exact),
+        cmocka_unit_test(threads_make_the_same_product),
         cmocka_unit_test(zeros_do_not_hide_infinities),
         cmocka_unit_test(factors_may_be_the_same_tensor),
         cmocka_unit_test(missing_matrices_are_refused),

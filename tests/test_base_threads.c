@@ -24,7 +24,8 @@ enum { IN = 96, OUT = 8, ROWS = 450 };
 
 #ifndef MOST_THREADS /* fewer where threads run one at a time, as under valgrind */
 #define MOST_THREADS 64
-/* The thread sanitizer forbids a child threads, and valgrind is too slow for so many children. */
+/* The thread sanitizer forbids a child threads, and drd that it makes anew the locks that others may have
+ * held. */
 #if (defined(__unix__) || defined(__APPLE__)) && !defined(__SANITIZE_THREAD__)
 #define FORKS
 #endif

@@ -45,11 +45,12 @@ static plot_axis loss_axis(int64_t n, const trial *sorted)
 static void draw_points(plot *p, const search *s, const char *label, const char *color, int band,
                         int64_t count, const trial *trials)
 {
-    double *at = malloc((size_t)(count + 1) * 2 * sizeof *at), *const y = at + (count + 1);
+    double *at = malloc((size_t)(count + 1) * 2 * sizeof *at);
     const plot_style style = {.color = color, .marker = band < 0 ? PLOT_CROSS : markers[band]};
     int n = 0;
     if (!at)
         cli_fail(EXIT_FAILURE, "out of memory");
+    double *y = at + (count + 1);
     for (const trial *t = trials; t < trials + count; t++) {
         const bool beyond = !(t->loss <= p->y.max);
         if (band < 0 ? !beyond : beyond || band_of(s, t) != band)
@@ -82,6 +83,7 @@ void draw_search(const char *folder, const search *s, int64_t n, const trial *so
     snprintf(among, sizeof among, "the best %" PRId64, top);
     snprintf(best, sizeof best, "best: trial %" PRId64, sorted[0].number);
 
+    const double lowest = fmax(sorted[0].loss, p.y.min);
     plot_open(&p, path);
     for (int i = 0; i < bands; i++)
         draw_points(&p, s, label[i], light, i, n - top, sorted + top);
@@ -89,6 +91,6 @@ void draw_search(const char *folder, const search *s, int64_t n, const trial *so
     for (int i = 0; i < bands; i++)
         draw_points(&p, s, i == 0 && top > 1 ? among : NULL, dark, i, top - 1, sorted + 1);
     if (sorted[0].loss <= p.y.max)
-        plot_points(&p, best, star, 1, &sorted[0].lr, &(double){fmax(sorted[0].loss, p.y.min)});
+        plot_points(&p, best, star, 1, &sorted[0].lr, &lowest);
     plot_close(&p);
 }

@@ -13,7 +13,7 @@ source=$(cd "${1:?"$usage"}" && pwd) work=${2:?"$usage"} compiler=${3:?"$usage"}
 rm -rf "$work"
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
-(cd "$source" && LC_ALL=C "$awk" -v version=0 -v out="$work" -f src/cmake/amalgamate.awk src/*/*.c)
+(cd "$source" && LC_ALL=C "$awk" -v version=0 -v out="$work" -f src/cmake/amalgamate.awk $(ls src/*/*.c | grep -v ^src/mpi/))
 
 cd "$work"
 native=-march=native

@@ -15,7 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
 flags="-std=c11 -ffp-contract=off -fno-math-errno -fno-trapping-math -Iinclude -Isrc"
-others=$(ls src/*/*.c | grep -v kernel/kernels.c)
+others=$(ls src/*/*.c | grep -v -e kernel/kernels.c -e ^src/mpi/)
 case $(uname -m) in
 x86_64) x86=-DOPT__HAS_X86 ;;
 *) x86= ;;

@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 check() {
     "$2" -std=c11 -O2 -static -ffp-contract=off -fno-math-errno -fno-trapping-math \
         -fexcess-precision=fast -DOPT__ISA=baseline \
-        -Iinclude -Isrc -o "$work/$1" tests/internal_bits*.c src/*/*.c -lm -pthread &&
+        -Iinclude -Isrc -o "$work/$1" tests/internal_bits*.c $(ls src/*/*.c | grep -v ^src/mpi/) -lm -pthread &&
         "$3" "$work/$1" tests/golden/bits.txt 2 $extent
 }
 check arm64 aarch64-linux-gnu-gcc qemu-aarch64-static >"$work/arm64.txt" 2>&1 &

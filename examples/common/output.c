@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #ifdef _WIN32
 #include <direct.h>
 #define make_folder(path) _mkdir(path)
 #else
-#include <sys/stat.h>
 #define make_folder(path) mkdir(path, 0777)
 #endif
 
@@ -32,11 +32,29 @@ void output_folder(const char *path)
     remove(probe);
 }
 
+/* The file that is being written. */
+static FILE *unfinished;
+static const char *unfinished_path;
+
+static void remove_unfinished(void)
+{
+    struct stat about;
+    if (unfinished)
+        fclose(unfinished); /* as Windows wants it */
+    if (unfinished_path && stat(unfinished_path, &about) == 0 && S_ISREG(about.st_mode))
+        remove(unfinished_path);
+}
+
 FILE *output_open(const char *path)
 {
-    FILE *file = fopen(path, "wb");
+    static bool registered;
+    if (!registered)
+        registered = atexit(remove_unfinished) == 0;
+    FILE *file = registered ? fopen(path, "wb") : NULL;
     if (!file)
         cli_fail(EXIT_FAILURE, "cannot write '%s': %s", path, strerror(errno));
+    unfinished = file;
+    unfinished_path = path;
     return file;
 }
 
@@ -44,6 +62,8 @@ void output_close(FILE *file, const char *path)
 {
     /* An earlier write may have failed; then the flush here can succeed, having nothing left to do. */
     bool lost = fflush(file) != 0 || ferror(file);
+    unfinished = NULL;
     if (fclose(file) != 0 || lost)
         cli_fail(EXIT_FAILURE, "cannot write %s: some of it was lost", path);
+    unfinished_path = NULL;
 }

@@ -7,6 +7,7 @@ if(NOT OPT_AWK)
 endif()
 
 file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src/*/*.c)
+list(FILTER sources EXCLUDE REGEX "^src/mpi/") # which wants a library
 set(folder ${PROJECT_BINARY_DIR}/amalgamation)
 add_custom_target(opt_amalgamation
   COMMAND ${CMAKE_COMMAND} -E make_directory ${folder}

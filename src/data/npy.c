@@ -175,9 +175,10 @@ static place first_place(const opt__elements *e)
     return p;
 }
 
+/* Dimensions that the array lacks have a size and a stride of 0: past its last element, nothing is added. */
 static void advance(place *p)
 {
-    for (int d = 0; d < p->elements->ndim; d++) {
+    for (int d = 0; d < OPT_MAX_DIMS; d++) {
         p->at += p->stride[d];
         if (++p->index[d] < p->elements->dim[d])
             return;
@@ -198,14 +199,15 @@ static opt_status read_elements(opt__file *f, const opt__elements *e, opt_tensor
 
     for (int64_t i = 0; i < n; i += MOST) {
         const int64_t len = n - i < MOST ? n - i : MOST;
+        void *to = e->fortran_order ? &ready[0] : opt__at(t, i);
         opt_status s = opt__file_read(f, buffer, (size_t)(len * e->bytes), "the elements");
 
         if (!s)
-            s = opt__convert(&conversion, buffer, i, len, e->fortran_order ? ready : opt__at(t, i));
+            s = opt__convert(&conversion, buffer, i, len, to);
         if (s)
             return s;
         for (int64_t k = 0; e->fortran_order && k < len; k++) {
-            memcpy(opt__at(t, p.at), (const char *)ready + (size_t)k * size, size);
+            memcpy(opt__at(t, p.at), (const char *)to + (size_t)k * size, size);
             advance(&p);
         }
     }

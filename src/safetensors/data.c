@@ -14,16 +14,16 @@
 /* The entry's bytes, to where they are wanted if they are, and into the sum. */
 static opt_status read_entry(opt__safetensors *st, const opt__entry *e, opt__crc32 *crc)
 {
-    unsigned char unwanted[BUFFER], *to = e->to;
+    unsigned char unwanted[BUFFER], *to = e->to ? e->to : unwanted;
 
     for (int64_t left = e->end - e->begin; left > 0;) {
         const size_t n = left < BUFFER ? (size_t)left : BUFFER;
-        opt_status s = opt__file_read(&st->file, to ? to : unwanted, n, e->name);
+        opt_status s = opt__file_read(&st->file, to, n, e->name);
 
         if (s)
             return s;
-        opt__crc32_add(crc, to ? to : unwanted, n);
-        to = to ? to + n : NULL;
+        opt__crc32_add(crc, to, n);
+        to += e->to ? n : 0;
         left -= (int64_t)n;
     }
     return OPT_OK;

@@ -53,7 +53,7 @@ static size_t bytes_as_one_of(int ranks)
     count_init(&c);
     ctx = opt_ctx_new(&(opt_ctx_opts){.allocator = c.allocator, .comm = {0, ranks, sum_nothing, NULL}});
     before = c.bytes;
-    assert_ok(ctx, opt_batches_new(ctx, &source, NULL, &batches));
+    assert_ok(ctx, opt_batches_new(ctx, &source, &(opt_batches_opts){.chunk = 8}, &batches));
     taken = c.bytes - before;
     opt_batches_free(batches);
     opt_ctx_free(ctx);
@@ -65,8 +65,8 @@ static void a_rank_has_room_for_its_part_alone(void **state)
     const size_t alone = bytes_as_one_of(1);
 
     (void)state;
-    assert_int_equal(alone - bytes_as_one_of(2), (64 - 33) * 100 * sizeof(double));
-    assert_int_equal(alone - bytes_as_one_of(8), (64 - 9) * 100 * sizeof(double));
+    assert_int_equal(alone - bytes_as_one_of(2), (64 - 32) * 100 * sizeof(double));
+    assert_int_equal(alone - bytes_as_one_of(8), (64 - 8) * 100 * sizeof(double));
 }
 
 /* Rows so wide that threads share them, be there fewer rows than threads or more. */

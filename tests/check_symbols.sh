@@ -30,7 +30,7 @@ printf '%s\n' "$symbols" | SHARED=$shared DECLARED=$declared awk -F '[ \t]*[|][ 
         ends   = "^(_?exit|_Exit|quick_exit|abort|raise|__assert.*)$"
         prints = "^(_*v?printf(_chk)?|puts|putchar|perror|stdout|stderr)$"
         memory = "^(malloc|calloc|realloc|reallocarray|aligned_alloc|posix_memalign|strdup|strndup|free)$"
-        private = ENVIRON["SHARED"] ? "^$" : "^(opt__|__x86[.]get_pc_thunk[.])" # the latter by gcc
+        private = ENVIRON["SHARED"] ? "^$" : "^(opt__|__x86[.]get_pc_thunk[.]|[.]refptr[.])" # the latter two by gcc
         n = split(ENVIRON["DECLARED"], word, /[ \t\n]+/)
         for (i = 1; i <= n; i++)
             declared[word[i]] = 1
@@ -58,7 +58,8 @@ printf '%s\n' "$symbols" | SHARED=$shared DECLARED=$declared awk -F '[ \t]*[|][ 
             else if (name !~ private)
                 offends("is external and in no public header")
         }
-        if (class ~ /^[BbCDdGgSsuVv]$/ && $7 !~ /^\.data\.rel\.ro/)
+        # Windows names the sections themselves, which are in every object; what is in them has names of its own.
+        if (class ~ /^[BbCDdGgSsuVv]$/ && $7 !~ /^\.data\.rel\.ro/ && name !~ /^[.](bss|data)$/)
             offends("is writable data (" $7 ")")
     }
     END {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes a checkpoint, and each of its tensors as NAME.npy, for other programs to compare.
+ * Writes a checkpoint, and each of its tensors as NAME.npy, for other programs to compare. In these names '_'
+ * stands for every byte that some system's files may not have in theirs.
  *
  * usage: checkpoint_writer FOLDER
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,6 +25,9 @@ static void write_array(opt_ctx *ctx, const char *folder, const char *group, con
     char file[128];
 
     snprintf(file, sizeof file, "%s.npy", name);
+    for (char *p = file; *p != '\0'; p++)
+        if (!isalnum((unsigned char)*p) && *p != '.')
+            *p = '_';
     assert_ok(ctx, opt_write_npy(ctx, in(folder, group, file), t));
 }
 

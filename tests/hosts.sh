@@ -5,7 +5,7 @@
 # As root, on Linux, with iproute2, Open MPI and /dev/net/tun.
 #
 # usage: hosts.sh BIN_FOLDER WORK_FOLDER MICROSECONDS BYTES_PER_SECOND COMMAND...
-# Runs the command, on host 1, with $HOSTS and the functions of hosts/on_hosts.sh:
+# Runs the command, with two functions, `on HOSTS PROGRAM OPTION...` and `cut_link HOST`:
 #
 #     sh tests/hosts.sh build/release/bin /tmp/work 200 125000000 'on 4 moons_mpi --chunk 4 --epochs 60 --hash'
 set -eu
@@ -19,8 +19,8 @@ work=$(cd "$work" && pwd)
 clean_up() {
     [ -z "${switch:-}" ] || kill "$switch" 2>/dev/null || true
     for i in 1 2 3 4; do
-        ip netns pids "opt_host$i" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
-        ip netns del "opt_host$i" 2>/dev/null || true
+        ip netns pids "opthost$i" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
+        ip netns del "opthost$i" 2>/dev/null || true
     done
 }
 clean_up
@@ -30,17 +30,17 @@ trap clean_up EXIT
 switch=$!
 until grep -q ready "$work/ready"; do sleep 0.05; done
 for i in 1 2 3 4; do
-    ip netns add "opt_host$i"
-    ip link set "opt_vh$i" netns "opt_host$i"
-    ip -n "opt_host$i" link set lo up
-    ip -n "opt_host$i" addr add "10.77.0.$i/24" dev "opt_vh$i"
-    ip -n "opt_host$i" link set "opt_vh$i" mtu 9000 up
+    ip netns add "opthost$i"
+    ip link set "opt_vh$i" netns "opthost$i"
+    ip -n "opthost$i" link set lo up
+    ip -n "opthost$i" addr add "10.77.0.$i/24" dev "opt_vh$i"
+    ip -n "opthost$i" link set "opt_vh$i" mtu 9000 up
 done
 
 # What mpirun starts a program on another host by.
 cat >"$work/start" <<'EOT'
 #!/bin/sh
-host=opt_host${1##*.}
+host=opthost${1##*.}
 shift
 exec ip netns exec "$host" unshare --uts sh -c "hostname $host; $*"
 EOT
@@ -58,7 +58,7 @@ on() {
 
 # cut HOST: its link goes down
 cut_link() {
-    ip -n "opt_host$1" link set "opt_vh$1" down
+    ip -n "opthost$1" link set "opt_vh$1" down
 }
 
 cd "$work"

@@ -259,7 +259,7 @@ for header in "$source"/include/opt/*.h; do
     page=$pages/man3/opt_${name%.h}.3
     sed -n '/^[.]SH DESCRIPTION/,$p' "$page" | as_typed >"$work/there"
     missing=$(grep -vxFf "$work/there" "$header" |
-        grep -vE '^( [*]|/[*]|$|#(if|endif|include)|#define OPT_[A-Z0-9_]*_H$|extern "C" [{]$|[}]$)')
+        grep -vE '^( [*]|/[*]|$|#(if|undef|endif|include)|#define OPT_[A-Z0-9_]*_H$|extern "C" [{]$|[}]$)')
     [ -z "$missing" ] || offends "opt/$name, not in ${page##*/}: $missing"
 done
 

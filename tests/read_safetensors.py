@@ -4,11 +4,12 @@
 
 usage: read_safetensors.py FILE [FOLDER]
 
-Prints the metadata and the tensors. With FOLDER each tensor must be, bit for bit, FOLDER/NAME.npy, and every .npy file
-there must be a tensor.
+Prints the metadata and the tensors. With FOLDER each tensor must be, bit for bit, FOLDER/NAME.npy, where '_' stands for
+every byte of the name that is no letter, digit or point, and every .npy file there must be a tensor.
 """
 import json
 import pathlib
+import re
 import struct
 import sys
 import zlib
@@ -72,6 +73,7 @@ def read(path):
 
 
 def compare(tensors, folder):
+    tensors = unique([(re.sub(rb"[^A-Za-z0-9.]", b"_", name.encode()).decode(), x) for name, x in tensors.items()])
     arrays = {path.name[:-4]: np.load(path) for path in pathlib.Path(folder).glob("*.npy")}
     require(set(arrays) == set(tensors), f"tensors {sorted(tensors)}, arrays {sorted(arrays)}")
     for name, x in arrays.items():

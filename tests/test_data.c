@@ -75,11 +75,13 @@ static void check_moons_without_noise(opt_ctx *ctx, int64_t n, uint32_t seed)
         const bool inner = order[i] >= outer;
         const int64_t k = inner ? order[i] - outer : order[i], last = (inner ? n - outer : outer) - 1;
         const double angle = k == 0 ? 0 : k == last ? pi : pi * (double)k / (double)last;
+        const double sine =
+            k > 0 && k == last ? 0x1.1a62633145c07p-53 : sin(angle); /* not all say this of pi */
         const double off = k == last ? 0 : 1e-15; /* an end is where it is, to the last bit */
 
         assert_close(opt_get(&t.y, i), inner, 0);
         assert_close(opt_get(&t.x, 2 * i), inner ? 1 - cos(angle) : cos(angle), off);
-        assert_close(opt_get(&t.x, 2 * i + 1), inner ? 1 - sin(angle) - 0.5 : sin(angle), off);
+        assert_close(opt_get(&t.x, 2 * i + 1), inner ? 1 - sine - 0.5 : sine, off);
     }
     free_table(ctx, &t);
 }

@@ -9,11 +9,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "idx_file.h"
+#include "posix.h"
 #include "support.h"
 
 #define FILE_NAME "test_data_idx.tmp"
@@ -295,6 +293,7 @@ static void memory_may_run_out_at_any_point(void **state)
     }
 }
 
+#ifndef _WIN32
 /* A compressed file needs two. */
 static void descriptors_may_run_out(void **state)
 {
@@ -308,6 +307,7 @@ static void descriptors_may_run_out(void **state)
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64});
     assert_int_equal(s, has_zlib ? OPT_EIO : OPT_EFORMAT);
 }
+#endif
 
 /* ---- Places and arguments ------------------------------------------------------------------------------ */
 
@@ -369,13 +369,14 @@ int main(void)
         cmocka_unit_test(any_byte_may_be_wrong),
         cmocka_unit_test(bombs_take_no_memory),
         cmocka_unit_test(memory_may_run_out_at_any_point),
+#ifndef _WIN32
         cmocka_unit_test(descriptors_may_run_out),
+#endif
         cmocka_unit_test(what_is_no_regular_file_is_refused_at_once),
         cmocka_unit_test(arguments_that_make_no_sense_are_refused),
     };
 
     remove(FILE_NAME);
-    /* With so few descriptors, one left open by each file is soon missed. */
-    setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64});
+    few_descriptors();
     return cmocka_run_group_tests_name("data_idx", tests, find_zlib, NULL);
 }

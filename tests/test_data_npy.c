@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "posix.h"
 #include "support.h"
 
 #define FILE_NAME "test_data_npy.tmp"

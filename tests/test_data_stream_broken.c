@@ -9,10 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "posix.h"
 #include "stream_file.h"
 
 #define X_NAME "test_data_stream_broken_x.tmp"
@@ -237,6 +235,7 @@ static void memory_may_run_out_at_any_point(void **state)
     assert_int_equal(n, 5); /* the stream and two paths failed */
 }
 
+#ifndef _WIN32
 /* A stream has one for each file, and needs one more to open it. */
 static void descriptors_may_run_out(void **state)
 {
@@ -257,6 +256,7 @@ static void descriptors_may_run_out(void **state)
             assert_int_equal(s, OPT_OK);
     }
 }
+#endif
 
 static int make_room(void **state)
 {
@@ -287,9 +287,11 @@ int main(void)
         cmocka_unit_test(x_and_y_must_fit),
         cmocka_unit_test(arguments_that_make_no_sense_are_refused),
         cmocka_unit_test(memory_may_run_out_at_any_point),
+#ifndef _WIN32
         cmocka_unit_test(descriptors_may_run_out),
+#endif
     };
 
-    setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64});
+    few_descriptors();
     return cmocka_run_group_tests_name("data_stream_broken", tests, make_room, tidy);
 }

@@ -98,10 +98,15 @@ static void a_file_that_shrinks_fails_the_next_read(void **state)
         assert_ok(ctx, opt_tensor_new(ctx, OPT_F32, 2, (int64_t[]){1, columns}, &x));
         assert_ok(ctx, opt_tensor_new(ctx, OPT_F32, 2, (int64_t[]){1, columns}, &y));
         assert_ok(ctx, source.read(source.ud, &row, 1, &x, &y));
+#ifdef _WIN32 /* which keeps whole what is mapped */
+        assert_int_equal(truncate(path, 12), -1);
+        assert_ok(ctx, source.read(source.ud, &row, 1, &x, &y));
+#else
         assert_int_equal(truncate(path, 12), 0);
         assert_fails(ctx, source.read(source.ud, &row, 1, &x, &y), OPT_EIO,
                      ": the file has shrunk since it was opened");
         assert_ptr_equal(strstr(opt_errmsg(ctx), path), opt_errmsg(ctx));
+#endif
         opt_tensor_free(ctx, &x);
         opt_tensor_free(ctx, &y);
         opt_stream_close(stream);

@@ -235,7 +235,7 @@ static void the_gradient_at_fault_is_named(void **state)
 /* The gradient with l2 w added, of a tensor that no memory could hold. */
 static void what_no_memory_holds_is_refused(void **state)
 {
-    const int64_t n = INT64_C(1) << 60;
+    const int64_t n = BY_WIDTH(INT64_C(1) << 60, (INT64_C(1) << 29) - 1);
     const opt_method mine = {.name = "mine", .update = plain_update, .whole_tensor = true};
     char w[1];
     opt_param p = {.name = "a",

@@ -3,8 +3,10 @@
  * Defects that the library once had. Each test failed before its cause was mended.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "posix.h"
 #include "support.h"
 
 static double flat_loss(void *ud)
@@ -362,6 +364,39 @@ static void the_least_of_a_range_is_allowed_in_f32_too(void **state)
     opt_ctx_free(ctx);
 }
 
+#ifdef _WIN32
+static int inherited_handles(void)
+{
+    int n = 0;
+
+    for (uintptr_t h = 4; h < 4096; h += 4) {
+        DWORD flags;
+
+        n += GetHandleInformation((HANDLE)h, &flags) && (flags & HANDLE_FLAG_INHERIT) != 0;
+    }
+    return n;
+}
+
+/* Programs that were started meanwhile kept its files open. */
+static void a_streams_files_are_not_inherited(void **state)
+{
+    const char *const path = "test_regressions.tmp";
+    const int before = inherited_handles();
+    double x = 1;
+    const opt_tensor t = opt_tensor_view(OPT_F64, &x, 2, (int64_t[]){1, 1});
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    opt_stream *stream = NULL;
+
+    (void)state;
+    assert_ok(ctx, opt_write_npy(ctx, path, &t));
+    assert_ok(ctx, opt_stream_open(ctx, path, NULL, NULL, &stream));
+    assert_int_equal(inherited_handles(), before);
+    opt_stream_close(stream);
+    assert_int_equal(remove(path), 0);
+    opt_ctx_free(ctx);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +417,9 @@ int main(void)
         cmocka_unit_test(any_status_of_an_update_is_passed_on),
         cmocka_unit_test(a_nan_is_shown_without_sign),
         cmocka_unit_test(the_least_of_a_range_is_allowed_in_f32_too),
+#ifdef _WIN32
+        cmocka_unit_test(a_streams_files_are_not_inherited),
+#endif
     };
     return cmocka_run_group_tests_name("regressions", tests, NULL, NULL);
 }

@@ -22,6 +22,10 @@
 #include "methods.h"
 #include "tensor.h"
 
+#ifdef hyper /* windows.h says that it is a type; include that before this header */
+#undef hyper
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

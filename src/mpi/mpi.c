@@ -7,6 +7,7 @@
  * would, twice the array less two parts, and adds a part from each. A small array goes up the tree and down
  * again: twice its depth in messages one after the other, where the other way would send one to each rank.
  */
+#define _POSIX_C_SOURCE 200809L /* sysconf; NOLINT: reserved, and meant to be defined */
 #include <opt/mpi.h>
 
 #include <math.h>
@@ -14,10 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SMALL  4096      /* bytes */
 #define BUCKET (1 << 20) /* bytes that are summed at a time */
-#define SPINS  200       /* that a rank waits before it lets others have its core */
 
 struct opt_mpi {
     MPI_Comm comm;
@@ -26,6 +27,7 @@ struct opt_mpi {
     MPI_Request *request; /* [2 * size]: receives from each rank, then sends to each */
     void **part;          /* [size] */
     char *room;           /* for other ranks' parts of a bucket, each rounded up, or for a small array */
+    bool crowded;         /* more ranks on this machine than cores: who waits lets others have its core */
     bool broken;
     char message[160];
 };
@@ -67,16 +69,15 @@ static opt_status finish(opt_mpi *m, int n, int depth)
     MPI_Request *request = m->request;
     int done = 0;
 
-    for (int64_t tries = 0;; tries++) {
+    for (;;) {
         const int error = MPI_Testall(n, request, &done, MPI_STATUSES_IGNORE);
 
         if (error != MPI_SUCCESS)
             return fail_as(m, error);
         if (done)
             return OPT_OK;
-        if (tries < SPINS)
-            continue;
-        sched_yield();
+        if (m->crowded)
+            sched_yield();
         if (m->opts.timeout > 0 && MPI_Wtime() - start > patience)
             break;
     }
@@ -193,6 +194,33 @@ static opt_status go_down(opt_mpi *m, int first, int ranks, void *buf, int n, op
                             : go_down(m, second, ranks - left, buf, n, dtype);
 }
 
+/* Where ranks are a power of 2, all of them come to the sum on the way up: those that are to be added swap theirs. */
+static opt_status swap_up(opt_mpi *m, void *buf, int n, opt_dtype dtype)
+{
+    opt_status s = OPT_OK;
+
+    for (int bit = 1; !s && bit < m->size; bit *= 2) {
+        s = receive(m, m->rank ^ bit, m->room, n, dtype);
+        if (!s)
+            s = send(m, m->rank ^ bit, buf, n, dtype);
+        if (!s)
+            s = finish(m, 2 * m->size, depth_of(bit));
+        if (!s)
+            add(buf, m->room, n, dtype);
+    }
+    return s;
+}
+
+static opt_status sum_small(opt_mpi *m, void *buf, int n, opt_dtype dtype)
+{
+    opt_status s;
+
+    if ((m->size & (m->size - 1)) == 0)
+        return swap_up(m, buf, n, dtype);
+    s = go_up(m, 0, m->size, buf, n, dtype);
+    return s ? s : go_down(m, 0, m->size, buf, n, dtype);
+}
+
 /* ---- Large arrays -------------------------------------------------------------------------------------- */
 
 /* Where a rank's part of n elements begins. */
@@ -251,10 +279,8 @@ static opt_status sum(void *ud, void *buf, size_t n, opt_dtype dtype)
     opt_mpi *m = ud;
     opt_status s = m->broken ? OPT_ECOMM : OPT_OK;
 
-    if (!s && n * size <= SMALL && !m->opts.any_order) {
-        s = go_up(m, 0, m->size, buf, (int)n, dtype);
-        return s ? s : go_down(m, 0, m->size, buf, (int)n, dtype);
-    }
+    if (!s && n * size <= SMALL && !m->opts.any_order)
+        return sum_small(m, buf, (int)n, dtype);
     for (size_t at = 0; !s && at < n; at += most) {
         const int now = (int)(n - at < most ? n - at : most);
         char *here = (char *)buf + at * size;
@@ -308,6 +334,18 @@ static const char *message(void *ud)
 
 /* ---- Public -------------------------------------------------------------------------------------------- */
 
+static void count_cores(opt_mpi *m)
+{
+    MPI_Comm here;
+    int ranks = 1;
+
+    if (MPI_Comm_split_type(m->comm, MPI_COMM_TYPE_SHARED, m->rank, MPI_INFO_NULL, &here) != MPI_SUCCESS)
+        return;
+    MPI_Comm_size(here, &ranks);
+    MPI_Comm_free(&here);
+    m->crowded = ranks > sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* OPT_OK when every rank has memory and the same options as rank 0. */
 static opt_status agree(opt_mpi *m)
 {
@@ -351,6 +389,7 @@ opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
     }
     for (int i = 0; i < 2 * m->size; i++)
         m->request[i] = MPI_REQUEST_NULL;
+    count_cores(m);
     *out = m;
     return OPT_OK;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A switch whose links are slow: for hosts that are network namespaces of one machine, where the kernel has no netem.
- * It makes network devices NAME1 ... NAMEn, one a host, to be moved into their namespaces, and hands on what comes
- * from one to the others: each link carries so many bytes a second, and each frame takes so long besides.
+ * A switch whose links are slow: for hosts that are network namespaces of one machine, where the kernel has
+ * no netem. It makes network devices NAME1 ... NAMEn, one a host, to be moved into their namespaces, and
+ * hands on what comes from one to the others: each link carries so many bytes a second, and each frame takes
+ * so long besides.
  *
  *     switch NAME HOSTS MICROSECONDS BYTES_PER_SECOND
  */

@@ -6,14 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "posix.h"
 #include "ranks_job.h"
 
-#ifdef _WIN32
-#include <io.h>
-#define F_OK 0
-#else
-#include <unistd.h>
-#endif
 
 #define CHECKPOINT "test_train_ranks.safetensors"
 #define LOG        "test_train_ranks.csv"

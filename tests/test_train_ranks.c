@@ -9,7 +9,6 @@
 #include "posix.h"
 #include "ranks_job.h"
 
-
 #define CHECKPOINT "test_train_ranks.safetensors"
 #define LOG        "test_train_ranks.csv"
 

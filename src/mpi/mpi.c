@@ -194,7 +194,8 @@ static opt_status go_down(opt_mpi *m, int first, int ranks, void *buf, int n, op
                             : go_down(m, second, ranks - left, buf, n, dtype);
 }
 
-/* Where ranks are a power of 2, all of them come to the sum on the way up: those that are to be added swap theirs. */
+/* Where ranks are a power of 2, all of them come to the sum on the way up: those that are to be added swap
+ * theirs. */
 static opt_status swap_up(opt_mpi *m, void *buf, int n, opt_dtype dtype)
 {
     opt_status s = OPT_OK;

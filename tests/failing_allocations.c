@@ -47,7 +47,11 @@ static char **program;
 static long at; /* the allocation that fails */
 static bool all;
 
-static _Noreturn void fail(const char *format, ...)
+#if defined(__GNUC__)
+__attribute__((__format__(__printf__, 1, 2)))
+#endif
+static _Noreturn void
+fail(const char *format, ...)
 {
     va_list args;
 

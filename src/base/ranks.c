@@ -10,16 +10,22 @@
 
 #define MOST 4 /* numbers that come with a status */
 
+opt_status opt__comm_failed(opt_ctx *ctx, const char *what)
+{
+    const opt_comm *c = &ctx->comm;
+    const char *why = c->message ? c->message(c->ud) : NULL;
+
+    return opt__fail(ctx, OPT_ECOMM, "%s over ranks failed%s%s", what, why && *why ? ": " : "",
+                     why && *why ? why : "");
+}
+
 opt_status opt__sum(opt_ctx *ctx, const char *what, void *buf, int64_t n, opt_dtype dtype)
 {
     const opt_comm *c = &ctx->comm;
-    const char *why;
 
     if (c->size < 2 || c->sum(c->ud, buf, (size_t)n, dtype) == OPT_OK)
         return OPT_OK;
-    why = c->message ? c->message(c->ud) : NULL;
-    return opt__fail(ctx, OPT_ECOMM, "%s over ranks failed%s%s", what, why && *why ? ": " : "",
-                     why && *why ? why : "");
+    return opt__comm_failed(ctx, what);
 }
 
 /* *first <- the first rank that has failed, of which there is one. */

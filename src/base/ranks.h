@@ -11,6 +11,9 @@
 /* A number that changes no sum, not even one of zeros: what ranks add that have nothing to say. */
 #define OPT__NOTHING (-0.0)
 
+/* OPT_ECOMM: what was going on, and what the context's opt_comm says of why it failed. */
+opt_status opt__comm_failed(opt_ctx *ctx, const char *what);
+
 /* buf[0..n) <- its sum over ranks. OPT_ECOMM, with a message that begins with `what`. */
 opt_status opt__sum(opt_ctx *ctx, const char *what, void *buf, int64_t n, opt_dtype dtype);
 

@@ -84,7 +84,6 @@ static opt_status gather(const opt_optim *o, int64_t first, int64_t width, const
     const opt_comm *c = &o->ctx->comm;
     const int64_t n = opt_tensor_len(t);
     int64_t *start = o->bound + c->size + 1; /* of each rank's, within t */
-    const char *why;
 
     for (int r = 0; r <= c->size; r++) {
         const int64_t at = (o->bound[r] - first) * width;
@@ -104,9 +103,7 @@ static opt_status gather(const opt_optim *o, int64_t first, int64_t width, const
     }
     if (c->gather(c->ud, t->data, start, t->dtype) == OPT_OK)
         return OPT_OK;
-    why = c->message ? c->message(c->ud) : NULL;
-    return opt__fail(o->ctx, OPT_ECOMM, "gathering over ranks failed%s%s", why && *why ? ": " : "",
-                     why && *why ? why : "");
+    return opt__comm_failed(o->ctx, "gathering");
 }
 
 opt_status opt__gather_weights(opt_optim *o)

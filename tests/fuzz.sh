@@ -4,7 +4,7 @@
 # fuzz.sh SOURCE_DIR WORK_DIR SECONDS [NAME...]
 #
 # Runs libFuzzer (clang) over the harnesses of fuzz/, under the address and undefined-behaviour sanitizers, for so many seconds
-# each, starting from fuzz/corpus/NAME and the golden files; then makes the corpus as small as it can be, in WORK_DIR/NAME.min,
+# of processor time each, starting from fuzz/corpus/NAME and the golden files; then makes the corpus as small as it can be, in WORK_DIR/NAME.min,
 # to be copied back. What it finds is in WORK_DIR/NAME.found; each find becomes a regression test.
 set -eu
 usage="usage: fuzz.sh SOURCE_DIR WORK_DIR SECONDS [NAME...]"
@@ -29,8 +29,13 @@ for name in "$@"; do
     mkdir -p "$work/$name.corpus" "$work/$name.min" "$work/$name.found"
     cp tests/fuzz/corpus/"$name"/* "$work/$name.corpus/" 2>/dev/null || true
     echo "==== $name"
-    "$work/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
-        -artifact_prefix="$work/$name.found/" "$work/$name.corpus" 2>"$work/$name.log" || echo "FOUND: see $work/$name.log"
+    "$work/$name" -timeout=20 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 -interrupted_exitcode=0 \
+        -artifact_prefix="$work/$name.found/" "$work/$name.corpus" 2>"$work/$name.log" &
+    process=$!
+    while used=$(ps -o cputimes= -p $process) && [ "$used" -lt "$seconds" ]; do sleep 1; done
+    kill -INT $process 2>/dev/null || true # it says what it has done and ends well
+    wait $process || echo "FOUND: see $work/$name.log"
+    echo "${used:-fewer} seconds of processor time"
     grep -E "stat::number_of_executed|cov:" "$work/$name.log" | tail -2
     "$work/$name" -merge=1 -max_len=8192 "$work/$name.min" "$work/$name.corpus" 2>/dev/null || true
     echo "$(ls "$work/$name.min" | wc -l) files in the smallest corpus"

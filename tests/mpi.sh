@@ -110,9 +110,14 @@ faults() {
         "$mpirun" -n 1 "$bin/images_mpi" $network : -n 1 "$bin/images_mpi" --data nowhere
     refused '--timeout: -1 is below 0' "$mpirun" -n 2 "$bin/moons_mpi" --timeout -1
 
-    upset 3 STOP 1000 --timeout 1
-    grep -q 'images_mpi, rank [0-9]: .* over ranks failed: rank [0-9] has not answered for 1 seconds' upset.err ||
-        { cat upset.err; fail "a rank that hangs is not named"; }
+    # The last rank hangs: it is named, and none that waits for it in its turn.
+    for ranks in 3 4 6; do
+        upset $ranks STOP 1000 --timeout 1
+        grep -q "images_mpi, rank [0-9]: .* over ranks failed: rank $((ranks - 1)) has not answered for 1 seconds" \
+            upset.err || { cat upset.err; fail "a rank that hangs is not named"; }
+        ! grep 'not answered' upset.err | grep -v "rank $((ranks - 1)) has not" ||
+            { cat upset.err; fail "a rank is named that does not hang"; }
+    done
     "$bin/images" --data "$digits" --layers 64,32,10 --checkpoint upset.safetensors \
         --predict "$digits/t10k-images-idx3-ubyte" >predicted
     upset 3 KILL 1000

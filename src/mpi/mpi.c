@@ -8,88 +8,15 @@
  * again: twice its depth in messages one after the other, where the other way would send one to each rank.
  */
 #define _POSIX_C_SOURCE 200809L /* sysconf; NOLINT: reserved, and meant to be defined */
-#include <opt/mpi.h>
+#include "mpi/mpi.h"
 
 #include <math.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SMALL  4096      /* bytes */
 #define BUCKET (1 << 20) /* bytes that are summed at a time */
-
-struct opt_mpi {
-    MPI_Comm comm;
-    opt_mpi_opts opts;
-    int rank, size;
-    MPI_Request *request; /* [2 * size]: receives from each rank, then sends to each */
-    void **part;          /* [size] */
-    char *room;           /* for other ranks' parts of a bucket, each rounded up, or for a small array */
-    bool crowded;         /* more ranks on this machine than cores: who waits lets others have its core */
-    bool broken;
-    char message[160];
-};
-
-static opt_status fail(opt_mpi *m, const char *text)
-{
-    if (text != m->message)
-        snprintf(m->message, sizeof m->message, "%s", text);
-    m->broken = true;
-    return OPT_ECOMM;
-}
-
-static opt_status fail_as(opt_mpi *m, int error)
-{
-    char text[MPI_MAX_ERROR_STRING];
-    int length = 0;
-
-    MPI_Error_string(error, text, &length);
-    snprintf(m->message, sizeof m->message, "%.*s", length, text);
-    return fail(m, m->message);
-}
-
-/* ---- Waiting ------------------------------------------------------------------------------------------- */
-
-/* Which rank a request of request[0..2 * size) is still waiting for; receives come first. */
-static int waiting_for(const opt_mpi *m)
-{
-    for (int i = 0; i < 2 * m->size; i++)
-        if (m->request[i] != MPI_REQUEST_NULL)
-            return i % m->size;
-    return m->rank;
-}
-
-/* Until requests [0, n) are done, or time is up. Whoever waits for one that may itself be waiting has `depth`
- * above 0 and the longer patience, so that the rank that is named is the one that hangs. */
-static opt_status finish(opt_mpi *m, int n, int depth)
-{
-    const double patience = m->opts.timeout * (1 + 0.1 * depth), start = MPI_Wtime();
-    MPI_Request *request = m->request;
-    int done = 0;
-
-    for (;;) {
-        const int error = MPI_Testall(n, request, &done, MPI_STATUSES_IGNORE);
-
-        if (error != MPI_SUCCESS)
-            return fail_as(m, error);
-        if (done)
-            return OPT_OK;
-        if (m->crowded)
-            sched_yield();
-        if (m->opts.timeout > 0 && MPI_Wtime() - start > patience)
-            break;
-    }
-    for (int i = 0; i < n; i++) /* so that what is left is what is waited for */
-        MPI_Test(&request[i], &done, MPI_STATUS_IGNORE);
-    if (n == 2 * m->size)
-        snprintf(m->message, sizeof m->message, "rank %d has not answered for %g seconds", waiting_for(m),
-                 m->opts.timeout);
-    else
-        snprintf(m->message, sizeof m->message, "some rank has not answered for %g seconds", m->opts.timeout);
-    return fail(m, m->message);
-}
 
 static MPI_Datatype type_of(opt_dtype dtype)
 {
@@ -104,16 +31,16 @@ static size_t size_of(opt_dtype dtype)
 /* Starts to receive n elements from a rank, or to send them. */
 static opt_status receive(opt_mpi *m, int from, void *buf, int n, opt_dtype dtype)
 {
-    const int error = MPI_Irecv(buf, n, type_of(dtype), from, 0, m->comm, &m->request[from]);
+    const int error = MPI_Irecv(buf, n, type_of(dtype), from, OPT__PARTS, m->comm, &m->request[from]);
 
-    return error == MPI_SUCCESS ? OPT_OK : fail_as(m, error);
+    return error == MPI_SUCCESS ? OPT_OK : opt__mpi_failed(m, error);
 }
 
 static opt_status send(opt_mpi *m, int to, const void *buf, int n, opt_dtype dtype)
 {
-    const int error = MPI_Isend(buf, n, type_of(dtype), to, 0, m->comm, &m->request[m->size + to]);
+    const int error = MPI_Isend(buf, n, type_of(dtype), to, OPT__PARTS, m->comm, &m->request[m->size + to]);
 
-    return error == MPI_SUCCESS ? OPT_OK : fail_as(m, error);
+    return error == MPI_SUCCESS ? OPT_OK : opt__mpi_failed(m, error);
 }
 
 /* ---- The tree ------------------------------------------------------------------------------------------ */
@@ -143,16 +70,6 @@ static void add_parts(void **part, int first, int ranks, int n, opt_dtype dtype)
     add(part[first], part[first + left], n, dtype);
 }
 
-/* Of a tree of so many ranks, in additions one after the other. */
-static int depth_of(int ranks)
-{
-    int depth = 0;
-
-    for (int most = 1; most < ranks; most *= 2)
-        depth++;
-    return depth;
-}
-
 /* ---- Small arrays -------------------------------------------------------------------------------------- */
 
 /* The sum of ranks [first, first + ranks), of which this is one, on the first of them. */
@@ -169,7 +86,7 @@ static opt_status go_up(opt_mpi *m, int first, int ranks, void *buf, int n, opt_
         return s;
     s = m->rank == first ? receive(m, second, m->room, n, dtype) : send(m, first, buf, n, dtype);
     if (!s)
-        s = finish(m, 2 * m->size, m->rank == first ? depth_of(ranks - left) : 0);
+        s = opt__mpi_finish(m, 2 * m->size);
     if (!s && m->rank == first)
         add(buf, m->room, n, dtype);
     return s;
@@ -187,7 +104,7 @@ static opt_status go_down(opt_mpi *m, int first, int ranks, void *buf, int n, op
     else if (m->rank == second)
         s = receive(m, first, buf, n, dtype);
     if (!s && (m->rank == first || m->rank == second))
-        s = finish(m, 2 * m->size, m->rank == second ? depth_of(m->size) : 0);
+        s = opt__mpi_finish(m, 2 * m->size);
     if (s)
         return s;
     return m->rank < second ? go_down(m, first, left, buf, n, dtype)
@@ -205,7 +122,7 @@ static opt_status swap_up(opt_mpi *m, void *buf, int n, opt_dtype dtype)
         if (!s)
             s = send(m, m->rank ^ bit, buf, n, dtype);
         if (!s)
-            s = finish(m, 2 * m->size, depth_of(bit));
+            s = opt__mpi_finish(m, 2 * m->size);
         if (!s)
             add(buf, m->room, n, dtype);
     }
@@ -248,7 +165,7 @@ static opt_status exchange(opt_mpi *m, char *buf, int n, opt_dtype dtype, bool s
             s = send(m, r, buf + size * (sums ? mine : start), sums ? own : length, dtype);
         room += sums ? 0 : size * own;
     }
-    return s ? s : finish(m, 2 * m->size, 0);
+    return s ? s : opt__mpi_finish(m, 2 * m->size);
 }
 
 /* The sum of a bucket: first each rank gets its part of all others', then all others' sums. */
@@ -269,7 +186,7 @@ static opt_status sum_in_any_order(opt_mpi *m, char *buf, int n, opt_dtype dtype
 {
     const int error = MPI_Iallreduce(MPI_IN_PLACE, buf, n, type_of(dtype), MPI_SUM, m->comm, &m->request[0]);
 
-    return error == MPI_SUCCESS ? finish(m, 1, 0) : fail_as(m, error);
+    return error == MPI_SUCCESS ? opt__mpi_finish(m, 1) : opt__mpi_failed(m, error);
 }
 
 /* ---- The hook ------------------------------------------------------------------------------------------ */
@@ -321,7 +238,7 @@ static opt_status gather(void *ud, void *buf, const int64_t *start, opt_dtype dt
                 s = send(m, r, (char *)buf + size * (start[m->rank] + at), own, dtype);
         }
         if (!s)
-            s = finish(m, 2 * m->size, 0);
+            s = opt__mpi_finish(m, 2 * m->size);
     }
     return s;
 }
@@ -350,7 +267,7 @@ static void count_cores(opt_mpi *m)
 /* OPT_OK when every rank has memory and the same options as rank 0. */
 static opt_status agree(opt_mpi *m)
 {
-    const bool room = m->request && m->part && m->room;
+    const bool room = m->request && m->part && m->number && m->room;
     double first[2] = {m->opts.timeout, m->opts.any_order};
     int ok[2] = {room}, all[2] = {0};
 
@@ -382,6 +299,7 @@ opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
     MPI_Comm_size(m->comm, &m->size);
     m->request = calloc(2 * (size_t)m->size, sizeof(MPI_Request));
     m->part = calloc((size_t)m->size, sizeof(void *));
+    m->number = calloc((size_t)m->size, sizeof(int));
     m->room = malloc(BUCKET + (size_t)m->size * sizeof(double));
     s = agree(m);
     if (s) {
@@ -390,6 +308,8 @@ opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
     }
     for (int i = 0; i < 2 * m->size; i++)
         m->request[i] = MPI_REQUEST_NULL;
+    for (int i = 0; i < m->size; i++)
+        m->number[i] = i;
     count_cores(m);
     *out = m;
     return OPT_OK;
@@ -402,6 +322,7 @@ void opt_mpi_free(opt_mpi *m)
     MPI_Comm_free(&m->comm);
     free(m->request);
     free(m->part);
+    free(m->number);
     free(m->room);
     free(m);
 }

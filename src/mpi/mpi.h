@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of libopt_mpi share.
+ */
+#ifndef OPT_MPI_MPI_H
+#define OPT_MPI_MPI_H
+
+#include <opt/mpi.h>
+
+enum { OPT__PARTS, OPT__QUESTION, OPT__ANSWER }; /* tags */
+
+struct opt_mpi {
+    MPI_Comm comm;
+    opt_mpi_opts opts;
+    int rank, size;
+    MPI_Request *request; /* [2 * size]: receives from each rank, then sends to each */
+    void **part;          /* [size] */
+    int *number;          /* [size]: 0, 1, ..., answers that do not change while they are sent */
+    char *room;           /* for other ranks' parts of a bucket, each rounded up, or for a small array */
+    bool crowded;         /* more ranks on this machine than cores: who waits lets others have its core */
+    bool broken;
+    char message[160];
+};
+
+/* Until requests [0, n) are done: all of them, with the rank that is missed named, or the first alone.
+ * OPT_ECOMM with a message when one fails or time is up, and for all sums that follow. */
+opt_status opt__mpi_finish(opt_mpi *m, int n);
+
+/* OPT_ECOMM with MPI's words for an error. */
+opt_status opt__mpi_failed(opt_mpi *m, int error);
+
+#endif

@@ -13,6 +13,10 @@
  *     agreeing   log2(R) latencies, twice where R is no power of 2
  *     summing    2 latencies for each MiB, and 2 (R - 1) / R 4 P bytes
  *     stepping   28 P bytes of memory
+ *
+ * A second row says what there would be to gain if a layer's gradient were summed while those below it are
+ * still computed, at no cost: rows go through the network 64 at a time, so that a layer's gradient is only
+ * known in the last 64 of a rank's rows.
  */
 #include <math.h>
 #include <mpi.h>
@@ -179,25 +183,27 @@ static double time_steps(opt_comm comm, int64_t batch, double *sums)
     return median_of(t, TURNS);
 }
 
-/* Strong scaling: the same batch by all ranks. What one computes alone in its share of the rows, while the
- * others do the same, and what the sums should take, is what the model says. */
-static void measure_steps(opt_comm comm, const network *fit)
+/* Strong scaling, the same batch by all ranks, or weak, as many rows for each. What one computes alone in its
+ * share of the rows, while the others do the same, and what the sums should take, is what the model says. */
+static void measure_steps(opt_comm comm, const network *fit, bool weak)
 {
     static const int64_t batches[] = {64, 512, 4096};
 
     inner = comm;
     comm.sum = timed_sum;
     if (rank == 0)
-        printf("a step of 784-128-64-10 f32, Adam, by %d ranks\n%8s  %10s  %10s  %10s  %10s  %8s  %s\n", size,
-               "batch", "us", "in sums", "model", "alone, us", "speed-up", "model/measured");
+        printf("a step of 784-128-64-10 f32, Adam, by %d ranks, %s\n%8s  %10s  %10s  %10s  %10s  %8s  %s\n",
+               size, weak ? "as many rows each" : "who share a batch", "batch", "us", "in sums", "model",
+               "alone, us", weak ? "of ideal" : "speed-up", "model/measured");
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
-        const int64_t share = batches[i] / size > 8 ? batches[i] / size : 8;
+        const int64_t batch = weak ? batches[i] * size : batches[i];
+        const int64_t share = batch / size > 8 ? batch / size : 8;
         double sums, none, alone = 0, own, together;
 
         MPI_Barrier(MPI_COMM_WORLD);
         own = time_steps((opt_comm){0}, share, &none); /* all at once, as they are when they share a batch */
         MPI_Barrier(MPI_COMM_WORLD);
-        together = time_steps(comm, batches[i], &sums);
+        together = time_steps(comm, batch, &sums);
         MPI_Barrier(MPI_COMM_WORLD);
         if (rank == 0)
             alone = time_steps((opt_comm){0}, batches[i], &none);
@@ -205,33 +211,57 @@ static void measure_steps(opt_comm comm, const network *fit)
         if (rank == 0) {
             const double model = own + small_sum(fit, size) + large_sum(fit, size, 4 * 109386.0);
 
-            printf("%8lld  %10.1f  %10.1f  %10.1f  %10.1f  %8.2f  %.2f\n", (long long)batches[i],
-                   1e6 * together, 1e6 * sums, 1e6 * model, 1e6 * alone, alone / together, model / together);
+            printf("%8lld  %10.1f  %10.1f  %10.1f  %10.1f  %8.2f  %.2f\n", (long long)batch, 1e6 * together,
+                   1e6 * sums, 1e6 * model, 1e6 * alone, alone / together, model / together);
         }
     }
 }
 
 /* ---- 1,024 hosts --------------------------------------------------------------------------------------- */
 
-enum { POINTS = 11, JOBS = 5 };
+enum { POINTS = 11, JOBS = 5, LAYERS = 10 };
 static const struct {
     double params, batch;
     const char *name;
-} jobs[JOBS] = {{1e5, 64, "0.1 M, 64"},
-                {1e5, 4096, "0.1 M, 4096"},
-                {1e7, 1024, "10 M, 1024"},
-                {1e7, 8192, "10 M, 8192"},
-                {1e7, 65536, "10 M, 65536"}};
+    double first; /* of the parameters in the first layer; the others have as many each */
+    int layers;
+} jobs[JOBS] = {{1e5, 64, "0.1 M, 64", 0.92, 3},
+                {1e5, 4096, "0.1 M, 4096", 0.92, 3},
+                {1e7, 1024, "10 M, 1024", 0.1, LAYERS},
+                {1e7, 8192, "10 M, 8192", 0.1, LAYERS},
+                {1e7, 65536, "10 M, 65536", 0.1, LAYERS}};
 
-static double step_time(const network *n, double flops, double params, double batch, int ranks)
+static double rows_of(double batch, int ranks)
 {
     const double chunk = batch / 1024 < 1    ? 1
                          : batch / 1024 > 64 ? 64
                                              : batch / 1024; /* that 1,024 may share it */
-    const double chunks = ceil(batch / chunk), rows = ceil(chunks / ranks) * chunk;
 
-    return 6 * params * rows / flops + small_sum(n, ranks) + large_sum(n, ranks, 4 * params) +
-           28 * params / MEMORY;
+    return ceil(ceil(batch / chunk) / ranks) * chunk;
+}
+
+/* From the end of computing to the end of summing: all of it at the end, or each layer from the last to the
+ * first as soon as its gradient is known. */
+static double sums_left(const network *n, double flops, int j, int ranks, bool overlap)
+{
+    const double last = fmin(64, rows_of(jobs[j].batch, ranks)), params = jobs[j].params;
+    double computed = 0, summed = 0;
+
+    if (!overlap)
+        return large_sum(n, ranks, 4 * params);
+    for (int l = jobs[j].layers - 1; l >= 0; l--) {
+        const double own = params * (l == 0 ? jobs[j].first : (1 - jobs[j].first) / (jobs[j].layers - 1));
+
+        computed += 4 * own * last / flops;
+        summed = fmax(computed, summed) + large_sum(n, ranks, 4 * own);
+    }
+    return summed - computed;
+}
+
+static double step_time(const network *n, double flops, int j, int ranks, bool overlap)
+{
+    return 6 * jobs[j].params * rows_of(jobs[j].batch, ranks) / flops + small_sum(n, ranks) +
+           sums_left(n, flops, j, ranks, overlap) + 28 * jobs[j].params / MEMORY;
 }
 
 static void model(const network *n, double flops, const char *svg)
@@ -251,17 +281,21 @@ static void model(const network *n, double flops, const char *svg)
     for (int k = 0; k < POINTS; k++)
         printf("  %6d", 1 << k);
     printf("  half of ideal up to\n");
-    for (int j = 0; j < JOBS; j++) {
+    for (int row = 0; row < 2 * JOBS; row++) {
+        const int j = row / 2;
+        const bool overlap = row % 2;
         int pays = 1;
 
-        printf("%-20s", jobs[j].name);
+        printf("%-20s", overlap ? "    sums overlapped" : jobs[j].name);
         for (int k = 0; k < POINTS; k++) {
+            const double gain = step_time(n, flops, j, 1, false) / step_time(n, flops, j, 1 << k, overlap);
+
             x[k] = 1 << k;
-            y[j][k] = step_time(n, flops, jobs[j].params, jobs[j].batch, 1) /
-                      step_time(n, flops, jobs[j].params, jobs[j].batch, 1 << k);
-            if (y[j][k] >= x[k] / 2)
+            if (!overlap)
+                y[j][k] = gain;
+            if (gain >= x[k] / 2)
                 pays = 1 << k;
-            printf("  %6.1f", y[j][k]);
+            printf("  %6.1f", gain);
         }
         printf("  %d hosts\n", pays);
     }
@@ -296,7 +330,8 @@ int main(int argc, char **argv)
     const opt_comm comm = opt_mpi_comm(ranks);
 
     fit = measure_sums(&comm);
-    measure_steps(comm, &fit);
+    measure_steps(comm, &fit, false);
+    measure_steps(comm, &fit, true);
     opt_mpi_free(ranks);
     MPI_Finalize();
     return EXIT_SUCCESS;

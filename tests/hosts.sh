@@ -30,9 +30,10 @@ clean_up() {
 clean_up
 trap clean_up EXIT
 
+rm -f "$work/ready"
 "$work/switch" opt_vh 4 "$delay" "$rate" >"$work/ready" &
 switch=$!
-until grep -q ready "$work/ready"; do
+until grep -qs ready "$work/ready"; do
     kill -0 $switch 2>/dev/null || exit 77
     sleep 0.05
 done

@@ -2,6 +2,7 @@
 #include "ranks.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support.h"
@@ -18,10 +19,22 @@ typedef struct room {
     void *arg;
 } room;
 
+typedef struct begun_sum {
+    void *buf, *copy;
+    size_t n;
+    opt_dtype dtype;
+} begun_sum;
+
+enum { BEGUN_MOST = 16 };
+
 typedef struct seat {
     room *room;
     int rank;
-    bool alone; /* when the last sum failed */
+    bool alone;   /* when the last sum failed */
+    bool defers;  /* has begin, poll and finish */
+    bool changed; /* what was begun */
+    begun_sum sums[BEGUN_MOST];
+    int n, begun, polls;
 } seat;
 
 static void add(const room *r, void *to, const void *from)
@@ -80,11 +93,56 @@ static opt_status sum(void *ud, void *buf, size_t n, opt_dtype dtype)
     return status;
 }
 
+static size_t bytes_of(size_t n, opt_dtype dtype)
+{
+    return n * (dtype == OPT_F64 ? sizeof(double) : sizeof(float));
+}
+
+static opt_status begin(void *ud, void *buf, size_t n, opt_dtype dtype)
+{
+    seat *s = ud;
+    begun_sum *b = &s->sums[s->n];
+
+    if (s->n == BEGUN_MOST || (b->copy = malloc(bytes_of(n, dtype))) == NULL)
+        return OPT_ENOMEM;
+    memcpy(b->copy, buf, bytes_of(n, dtype));
+    b->buf = buf;
+    b->n = n;
+    b->dtype = dtype;
+    s->n++;
+    s->begun++;
+    return OPT_OK;
+}
+
+static void poll(void *ud)
+{
+    seat *s = ud;
+
+    s->polls++;
+}
+
+static opt_status finish(void *ud)
+{
+    seat *s = ud;
+    opt_status status = OPT_OK;
+
+    for (int i = 0; i < s->n; i++) {
+        const begun_sum *b = &s->sums[i];
+
+        s->changed |= memcmp(b->copy, b->buf, bytes_of(b->n, b->dtype)) != 0;
+        free(b->copy);
+        if (!status)
+            status = s->changed ? OPT_EIO : sum(ud, b->buf, b->n, b->dtype);
+    }
+    s->n = 0;
+    return status;
+}
+
 static const char *message(void *ud)
 {
     const seat *s = ud;
 
-    return s->alone ? "a rank has gone" : "as it was told to";
+    return s->changed ? "what was begun was changed" : s->alone ? "a rank has gone" : "as it was told to";
 }
 
 static void *live(void *arg)
@@ -92,7 +150,14 @@ static void *live(void *arg)
     seat *s = arg;
     room *r = s->room;
 
-    r->run((opt_comm){.rank = s->rank, .size = r->ranks, .sum = sum, .ud = s, .message = message}, r->arg);
+    opt_comm comm = {.rank = s->rank, .size = r->ranks, .sum = sum, .ud = s, .message = message};
+
+    if (s->defers) {
+        comm.begin = begin;
+        comm.poll = poll;
+        comm.finish = finish;
+    }
+    r->run(comm, r->arg);
     pthread_mutex_lock(&r->lock);
     r->gone++;
     pthread_cond_broadcast(&r->changed);
@@ -100,7 +165,7 @@ static void *live(void *arg)
     return NULL;
 }
 
-int ranks_run(int n, int fail_at, rank_job *run, void *arg)
+static int run_all(int n, int fail_at, rank_job *run, void *arg, bool defers, int *begun, int *polls)
 {
     room r = {.ranks = n, .fail_at = fail_at, .run = run, .arg = arg};
     pthread_t thread[RANKS_MOST];
@@ -110,12 +175,29 @@ int ranks_run(int n, int fail_at, rank_job *run, void *arg)
     pthread_mutex_init(&r.lock, NULL);
     pthread_cond_init(&r.changed, NULL);
     for (int i = 0; i < n; i++) {
-        seats[i] = (seat){.room = &r, .rank = i};
+        seats[i] = (seat){.room = &r, .rank = i, .defers = defers};
         assert_int_equal(pthread_create(&thread[i], NULL, live, &seats[i]), 0);
     }
     for (int i = 0; i < n; i++)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
+    *begun = *polls = 0;
+    for (int i = 0; i < n; i++) {
+        *begun += seats[i].begun;
+        *polls += seats[i].polls;
+    }
     pthread_cond_destroy(&r.changed);
     pthread_mutex_destroy(&r.lock);
     return r.sums;
+}
+
+int ranks_run(int n, int fail_at, rank_job *run, void *arg)
+{
+    int begun, polls;
+
+    return run_all(n, fail_at, run, arg, false, &begun, &polls);
+}
+
+int ranks_run_begun(int n, int fail_at, rank_job *run, void *arg, int *begun, int *polls)
+{
+    return run_all(n, fail_at, run, arg, true, begun, polls);
 }

@@ -17,4 +17,8 @@ typedef void rank_job(opt_comm comm, void *arg);
  * how many sums there were. */
 int ranks_run(int n, int fail_at, rank_job *run, void *arg);
 
+/* The same, with sums that are begun, polled and finished: they are made when they are finished, and fail
+ * where what was begun has been changed meanwhile. *begun and *polls, of all ranks together. */
+int ranks_run_begun(int n, int fail_at, rank_job *run, void *arg, int *begun, int *polls);
+
 #endif

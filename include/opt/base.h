@@ -61,6 +61,14 @@ typedef struct opt_comm {
     /* For sharded optimizers: elements [start[r], start[r + 1]) of buf, which rank r has, go to all the
      * others; start [size + 1] is the same on each. NULL: it is done by sums. */
     opt_status (*gather)(void *ud, void *buf, const int64_t *start, opt_dtype t);
+
+    /* For sums that go on while gradients of other layers are computed; all three or none. begin: buf[0..n)
+     * is to become its sum, and is left alone until finish; all ranks begin the same sums in the same order.
+     * poll is called now and then meanwhile, so that they get on, from the thread that uses the context.
+     * finish waits for all of them. */
+    opt_status (*begin)(void *ud, void *buf, size_t n, opt_dtype t);
+    void (*poll)(void *ud);
+    opt_status (*finish)(void *ud);
 } opt_comm;
 
 /* Which instructions the inner loops use. Results do not depend on it, to the last bit; speed does. */

@@ -55,6 +55,12 @@ typedef struct opt_batch {
     int64_t global_rows; /* rows of the batch over all ranks */
     opt_tensor weight;   /* [n], f64: how often each loss counts; set by opt_train; data NULL: once each */
     int64_t chunk;       /* rows of each chunk but perhaps the last */
+
+    /* To be called by a model, if it likes, when the gradients of its parameters from the first-th on are
+     * what grad will leave in them, on the thread that called grad: their sums over ranks may then begin.
+     * NULL: no one waits for them. */
+    void (*ready)(void *ready_ud, int first);
+    void *ready_ud;
 } opt_batch;
 
 /* A source cut into batches, epoch by epoch: the order, the place in it, and room for one batch. */

@@ -47,6 +47,9 @@ static void check_options(opt_ctx *ctx, opt_isa isa)
             opt__fail(ctx, OPT_EINVAL, "context: comm.rank = %d is outside [0, %d)", c->rank, c->size);
     else if (c->size > 1 && c->sum == NULL)
         ctx->status = opt__fail(ctx, OPT_EINVAL, "context: comm.sum is NULL with %d ranks", c->size);
+    else if ((c->begin == NULL) != (c->poll == NULL) || (c->begin == NULL) != (c->finish == NULL))
+        ctx->status =
+            opt__fail(ctx, OPT_EINVAL, "context: of comm's begin, poll and finish there are some, not all");
     else if (ctx->kernels == NULL)
         ctx->status = opt__fail(ctx, OPT_EINVAL, "context: isa = %d is not of this machine", (int)isa);
 }

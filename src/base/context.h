@@ -22,6 +22,7 @@ struct opt_ctx {
     int threads;
     opt__pool *pool; /* NULL with one thread */
     opt_comm comm;
+    bool summing;                /* sums over ranks are under way, to be polled */
     const opt__kernels *kernels; /* f32's and f64's */
     opt_status status; /* not OPT_OK: the context was made with bad options, and every call says so */
     char message[512];

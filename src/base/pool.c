@@ -44,6 +44,7 @@ typedef struct worker {
 } worker;
 
 struct opt__pool {
+    const opt_ctx *ctx;
     _Alignas(64) atomic_uint turn;
     atomic_int asleep;
     opt__part *run;
@@ -65,6 +66,13 @@ static void pause_briefly(void)
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
+}
+
+/* The caller's thread, between two parts: lets sums over ranks get on. */
+static void poll(const opt_ctx *ctx)
+{
+    if (ctx->summing)
+        ctx->comm.poll(ctx->comm.ud);
 }
 
 /* Whether there are parts that no one has taken. */
@@ -97,6 +105,8 @@ static void take_parts(opt__pool *p, int thread)
 
             if (part < w->end) /* GCOVR_EXCL_BR_LINE: two threads take the last at once only by chance */
                 p->run(p->arg, part, thread);
+            if (thread == 0)
+                poll(p->ctx);
         }
     }
 }
@@ -247,8 +257,10 @@ void opt__parallel(const opt_ctx *ctx, int64_t parts, opt__part *run, void *arg)
         run_together(ctx->pool, parts, run, arg);
         return;
     }
-    for (int64_t i = 0; i < parts; i++)
+    for (int64_t i = 0; i < parts; i++) {
         run(arg, i, 0);
+        poll(ctx);
+    }
 }
 
 opt__pool *opt__pool_new(const opt_ctx *ctx, int threads)
@@ -257,6 +269,7 @@ opt__pool *opt__pool_new(const opt_ctx *ctx, int threads)
 
     if (p == NULL)
         return NULL;
+    p->ctx = ctx;
     p->threads = threads;
     p->worker = opt__alloc(ctx, threads, sizeof *p->worker);
     if (p->worker == NULL) {

@@ -28,6 +28,24 @@ opt_status opt__sum(opt_ctx *ctx, const char *what, void *buf, int64_t n, opt_dt
     return opt__comm_failed(ctx, what);
 }
 
+opt_status opt__begin_sum(opt_ctx *ctx, const char *what, void *buf, int64_t n, opt_dtype dtype)
+{
+    const opt_comm *c = &ctx->comm;
+
+    if (c->size < 2 || c->begin == NULL)
+        return opt__sum(ctx, what, buf, n, dtype);
+    ctx->summing = true;
+    return c->begin(c->ud, buf, (size_t)n, dtype) == OPT_OK ? OPT_OK : opt__comm_failed(ctx, what);
+}
+
+opt_status opt__finish_sums(opt_ctx *ctx, const char *what)
+{
+    const bool any = ctx->summing;
+
+    ctx->summing = false;
+    return !any || ctx->comm.finish(ctx->comm.ud) == OPT_OK ? OPT_OK : opt__comm_failed(ctx, what);
+}
+
 /* *first <- the first rank that has failed, of which there is one. */
 static opt_status find_failed(opt_ctx *ctx, bool failed, int *first)
 {

@@ -17,6 +17,11 @@ opt_status opt__comm_failed(opt_ctx *ctx, const char *what);
 /* buf[0..n) <- its sum over ranks. OPT_ECOMM, with a message that begins with `what`. */
 opt_status opt__sum(opt_ctx *ctx, const char *what, void *buf, int64_t n, opt_dtype dtype);
 
+/* The same, which may go on after the call, until opt__finish_sums has returned; without begin in opt_comm it
+ * does not. */
+opt_status opt__begin_sum(opt_ctx *ctx, const char *what, void *buf, int64_t n, opt_dtype dtype);
+opt_status opt__finish_sums(opt_ctx *ctx, const char *what);
+
 /* Each comes with how it fared: OPT_OK from all, and x[0..n), n at most 4, becomes its sum over ranks;
  * otherwise all return the status of the first rank that has one, with its message, after "rank 2: ", and x
  * is untouched. */

@@ -18,6 +18,7 @@
 
 #include "base/context.h"
 #include "kernel/kernels.h"
+#include "tensor/tensor.h"
 
 #define OPT__MLP_MAX_LAYERS (OPT_MLP_MAX_SIZES - 1)
 
@@ -50,12 +51,54 @@ struct opt_mlp {
     void *level[OPT__MLP_LEVELS]; /* [nvalues] each, gradients of subtrees; NULL until a batch needs them */
 };
 
+/* ---- chunk.c ------------------------------------------------------------------------------------------- */
+
+/* A chunk on its way through the network, for the threads that share it. */
+typedef struct opt__pass {
+    const opt_mlp *net;
+    const void *x; /* [rows, inputs] */
+    int64_t rows;
+    int i;       /* the layer in hand */
+    void *grads; /* [nvalues] that backward adds to, or overwrites */
+    bool add;
+} opt__pass;
+
+/* Leaves every layer's activations, the last one's z, in a. */
+void opt__forward(opt__pass *p);
+
+/* The gradients of layer p->i, and by the z of the layer before it, once it has its dz. That by x itself is
+ * not wanted. */
+void opt__backward_layer(opt__pass *p);
+
+/* The address of element i of an array of the network's dtype. */
+static inline void *opt__mlp_at(const opt_mlp *net, void *array, int64_t i)
+{
+    return (char *)array + i * (int64_t)opt__size(net->dtype);
+}
+
+static inline int64_t opt__smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many times so many units are taken. */
+static inline int64_t opt__parts_of(int64_t units, int64_t step)
+{
+    return (units - 1) / step + 1;
+}
+
+/* ---- passes.c ------------------------------------------------------------------------------------------ */
+
 /* Rows that are a subtree of a batch. */
 typedef struct opt__mlp_part {
     const opt_tensor *x, *y;  /* x->data NULL: no rows */
     const opt_tensor *weight; /* [rows], of each example's loss; NULL, or data NULL: 1 */
     int64_t global_rows;      /* of the batch, which sums are divided by */
     int64_t chunk;            /* rows of each chunk but perhaps the last, at most OPT__LANE */
+
+    /* Called when the gradients of the parameters from the first-th on are final; or NULL. */
+    void (*ready)(void *ready_ud, int first);
+    void *ready_ud;
 } opt__mlp_part;
 
 /* opt_mlp_grad for such a part. */

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passes over batches: chunk by chunk, summed by a tree, the units of each layer shared among threads.
+ * Passes over batches: chunk by chunk, summed by a tree.
  */
 #include "mlp/mlp.h"
 
-#include <string.h>
-
 #include "tensor/tensor.h"
-
-#define NARROW 16 /* inputs below which a layer is narrow */
-#define FEW    4  /* examples that are not worth whole vectors of them */
 
 /* ---- Arguments ----------------------------------------------------------------------------------------- */
 
@@ -50,190 +45,6 @@ static opt_status check_xy(const opt_mlp *net, const opt_tensor *x, const opt_te
     return OPT_OK;
 }
 
-/* ---- One chunk ----------------------------------------------------------------------------------------- */
-
-/* A chunk on its way through the network, for the threads that share it. */
-typedef struct pass {
-    const opt_mlp *net;
-    const void *x; /* [rows, inputs] */
-    int64_t rows;
-    int i;       /* the layer in hand */
-    void *grads; /* [nvalues] that backward adds to, or overwrites */
-    bool add;
-} pass;
-
-/* The address of element i of an array of the network's dtype. */
-static void *at(const opt_mlp *net, void *array, int64_t i)
-{
-    return (char *)array + i * (int64_t)opt__size(net->dtype);
-}
-
-static const void *look_at(const opt_mlp *net, const void *array, int64_t i)
-{
-    return (const char *)array + i * (int64_t)opt__size(net->dtype);
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t parts_of(int64_t units, int64_t step)
-{
-    return (units - 1) / step + 1;
-}
-
-/* The activations that layer i takes in, [in, OPT__LANE]. */
-static const void *input_of(const opt_mlp *net, int i)
-{
-    return i > 0 ? net->layer[i - 1].a : net->xt;
-}
-
-static void transpose_part(void *arg, int64_t part, int thread)
-{
-    const pass *p = arg;
-    const opt_mlp *net = p->net;
-    const int64_t inputs = net->layer[0].in, first = part * net->x_step;
-
-    (void)thread;
-    net->kernels->transpose(p->rows, smaller(net->x_step, inputs - first), look_at(net, p->x, first), inputs,
-                            at(net, net->xt, first * OPT__LANE));
-}
-
-/* a's columns from rows to n <- 0: what there is no example for takes no part in sums, even where it would
- * have been infinite. */
-static void clear_padding(const pass *p, int64_t units, int64_t n, void *a)
-{
-    for (int64_t u = 0; p->rows < n && u < units; u++)
-        memset(at(p->net, a, u * OPT__LANE + p->rows), 0, (size_t)(n - p->rows) * opt__size(p->net->dtype));
-}
-
-/* z [units, padded rows] <- op(w) x. Of one or a few examples only those are computed, and 0 left in the
- * padding, which must not hold anything that is not finite. */
-static void product(const pass *p, bool transposed, int64_t units, int64_t inputs, const void *w,
-                    int64_t w_row, const void *x, void *z)
-{
-    const opt_mlp *net = p->net;
-    const int64_t padded = opt__padded(p->rows), n = p->rows <= FEW ? p->rows : padded;
-
-    net->kernels->matmul(transposed, false, units, n, inputs, w, w_row, x, OPT__LANE, 0, z, OPT__LANE);
-    if (n < padded)
-        clear_padding(p, units, padded, z);
-}
-
-/* Some units' activations in layer p->i. */
-static void forward_part(void *arg, int64_t part, int thread)
-{
-    const pass *p = arg;
-    const opt_mlp *net = p->net;
-    const opt__kernels *k = net->kernels;
-    const opt__layer *l = &net->layer[p->i];
-    const int64_t n = opt__padded(p->rows), first = part * l->out_step;
-    const int64_t units = smaller(l->out_step, l->out - first);
-    const void *w = at(net, l->w, first * l->in), *input = input_of(net, p->i);
-    const void *b = at(net, l->b, first);
-    const int act = p->i < net->layers - 1 ? (int)net->act : OPT__LINEAR;
-    void *a = at(net, l->a, first * OPT__LANE);
-
-    (void)thread;
-    if (l->in < NARROW && (act == OPT_RELU || act == OPT__LINEAR)) {
-        k->narrow_product(act == OPT_RELU ? OPT__ADD_BIAS_RELU : OPT__ADD_BIAS, units, l->in, n, w, l->in, 1,
-                          input, b, a);
-    } else {
-        if (l->in < NARROW)
-            k->narrow_product(OPT__AS_IT_IS, units, l->in, n, w, l->in, 1, input, NULL, a);
-        else
-            product(p, false, units, l->in, w, l->in, input, a);
-        k->activate[act](units, n, b, a);
-    }
-    clear_padding(p, units, n, a);
-}
-
-/* Leaves every layer's activations, the last one's z, in a. */
-static void forward(pass *p)
-{
-    const opt_mlp *net = p->net;
-
-    opt__parallel(net->ctx, parts_of(net->layer[0].in, net->x_step), transpose_part, p);
-    for (p->i = 0; p->i < net->layers; p->i++) {
-        const opt__layer *l = &net->layer[p->i];
-
-        opt__parallel(net->ctx, parts_of(l->out, l->out_step), forward_part, p);
-    }
-}
-
-/* Gradients of layer p->i's weights and biases for units [first, first + units). */
-static void weight_gradients(const pass *p, int64_t first, int64_t units)
-{
-    const opt_mlp *net = p->net;
-    const opt__kernels *k = net->kernels;
-    const opt__layer *l = &net->layer[p->i];
-    const bool narrow = l->in < NARROW;
-    const int64_t n = opt__padded(p->rows);
-    const void *dz = at(net, l->dz, first * OPT__LANE);
-    void *dw = at(net, p->grads, l->w_at + first * l->in), *db = at(net, p->grads, l->b_at + first);
-
-    k->narrow_gradient(units, l->in, n, dz, input_of(net, p->i), narrow ? dw : NULL, db, p->add);
-    if (narrow)
-        return;
-    if (p->i == 0 && p->add)
-        k->matmul_add(false, false, units, l->in, p->rows, dz, OPT__LANE, p->x, l->in, dw, l->in);
-    else if (p->i == 0)
-        k->matmul(false, false, units, l->in, p->rows, dz, OPT__LANE, p->x, l->in, 0, dw, l->in);
-    else if (p->add)
-        k->matmul_add(false, true, units, l->in, p->rows, dz, OPT__LANE, l[-1].a, OPT__LANE, dw, l->in);
-    else
-        k->matmul(false, true, units, l->in, p->rows, dz, OPT__LANE, l[-1].a, OPT__LANE, 0, dw, l->in);
-}
-
-/* The gradient by the z of the layer before p->i, for units [first, first + units) of that. */
-static void input_gradients(const pass *p, int64_t first, int64_t units)
-{
-    const opt_mlp *net = p->net;
-    const opt__kernels *k = net->kernels;
-    const opt__layer *l = &net->layer[p->i], *before = l - 1;
-    const int64_t n = opt__padded(p->rows);
-    const void *w = at(net, l->w, first), *a = at(net, before->a, first * OPT__LANE);
-    void *dz = at(net, before->dz, first * OPT__LANE);
-
-    if (l->out < NARROW && net->act == OPT_RELU) {
-        k->narrow_product(OPT__DERIVE_RELU, units, l->out, n, w, 1, l->in, l->dz, a, dz);
-        return;
-    }
-    if (l->out < NARROW)
-        k->narrow_product(OPT__AS_IT_IS, units, l->out, n, w, 1, l->in, l->dz, NULL, dz);
-    else
-        product(p, true, units, l->out, w, l->in, l->dz, dz);
-    k->derive[net->act](units, n, a, dz);
-}
-
-static void backward_part(void *arg, int64_t part, int thread)
-{
-    const pass *p = arg;
-    const opt__layer *l = &p->net->layer[p->i];
-    const int64_t weight_parts = parts_of(l->out, l->out_step), first = part * l->out_step;
-    const int64_t input = (part - weight_parts) * l->in_step;
-
-    (void)thread;
-    if (part < weight_parts)
-        weight_gradients(p, first, smaller(l->out_step, l->out - first));
-    else
-        input_gradients(p, input, smaller(l->in_step, l->in - input));
-}
-
-/* The gradients, after forward and once the last layer has its dz. That by x itself is not wanted. */
-static void backward(pass *p)
-{
-    const opt_mlp *net = p->net;
-
-    for (p->i = net->layers - 1; p->i >= 0; p->i--) {
-        const opt__layer *l = &net->layer[p->i];
-        const int64_t input_parts = p->i > 0 ? parts_of(l->in, l->in_step) : 0;
-
-        opt__parallel(net->ctx, parts_of(l->out, l->out_step) + input_parts, backward_part, p);
-    }
-}
-
 /* ---- Trees of chunks ----------------------------------------------------------------------------------- */
 
 typedef struct batch {
@@ -244,68 +55,98 @@ typedef struct batch {
     double share;          /* what makes sums over rows their share of the batch's mean */
     int64_t chunk;         /* rows */
     bool learn;            /* gradients are wanted */
+    int spine;             /* right halves that the last chunk is in */
+
+    void (*ready)(void *ready_ud, int first);
+    void *ready_ud;
 } batch;
-
-/* The loss of one chunk; its gradient is added to grads, or overwrites them. */
-static double chunk(const batch *b, int64_t number, void *grads, bool add)
-{
-    opt_mlp *net = b->net;
-    const opt__layer *last = &net->layer[net->layers - 1];
-    const int64_t first = number * b->chunk, rest = opt__rows(b->x) - first;
-    pass p = {.net = net,
-              .x = opt__at(b->x, first * net->layer[0].in),
-              .rows = smaller(rest, b->chunk),
-              .grads = grads,
-              .add = add};
-    double loss;
-
-    forward(&p);
-    loss = net->kernels->loss[net->loss](last->out, p.rows, last->a, opt__at(b->y, first * last->out),
-                                         b->weight ? b->weight + first : NULL, b->share,
-                                         b->learn ? last->dz : NULL);
-    if (b->out != NULL)
-        net->kernels->output[net->loss](last->out, p.rows, last->a, opt__at(b->out, first * last->out));
-    if (b->learn)
-        backward(&p);
-    return loss * b->share;
-}
 
 typedef struct addition {
     const opt_mlp *net;
     void *to, *from;
-    int64_t step;
+    int64_t first, end, step;
 } addition;
 
 static void add_part(void *arg, int64_t part, int thread)
 {
     const addition *a = arg;
-    const int64_t first = part * a->step;
+    const int64_t first = a->first + part * a->step;
 
     (void)thread;
-    a->net->kernels->accumulate(smaller(a->step, a->net->nvalues - first), at(a->net, a->to, first),
-                                at(a->net, a->from, first));
+    a->net->kernels->accumulate(opt__smaller(a->step, a->end - first), opt__mlp_at(a->net, a->to, first),
+                                opt__mlp_at(a->net, a->from, first));
 }
 
-/* The loss of chunks [first, first + n), and their gradient in grads. */
-static double tree(const batch *b, int64_t first, int64_t n, int level, void *grads)
+/* to[first..end) += from[first..end), of arrays of gradients. */
+static void add_gradients(const opt_mlp *net, int64_t first, int64_t end, void *to, void *from)
+{
+    addition a = {net, to, from, first, end, net->ctx->threads > 1 ? 16384 : end - first};
+
+    opt__parallel(net->ctx, opt__parts_of(end - first, a.step), add_part, &a);
+}
+
+/* A chunk's gradients, after forward and once the last layer has its dz. Of the last chunk each layer's are
+ * added to those they belong to, and are then ready. */
+static void backward(const batch *b, opt__pass *p, bool last)
+{
+    const opt_mlp *net = b->net;
+
+    for (p->i = net->layers - 1; p->i >= 0; p->i--) {
+        const opt__layer *l = &net->layer[p->i];
+
+        opt__backward_layer(p);
+        for (int k = b->spine - 1; last && k >= 0; k--)
+            add_gradients(net, l->w_at, l->b_at + l->out, k > 0 ? net->level[k - 1] : net->grads,
+                          net->level[k]);
+        if (last)
+            b->ready(b->ready_ud, 2 * p->i);
+    }
+}
+
+/* The loss of one chunk; its gradient is added to grads, or overwrites them. */
+static double chunk(const batch *b, int64_t number, void *grads, bool add, bool last)
+{
+    opt_mlp *net = b->net;
+    const opt__layer *output = &net->layer[net->layers - 1];
+    const int64_t first = number * b->chunk, rest = opt__rows(b->x) - first;
+    opt__pass p = {.net = net,
+                   .x = opt__at(b->x, first * net->layer[0].in),
+                   .rows = opt__smaller(rest, b->chunk),
+                   .grads = grads,
+                   .add = add};
+    double loss;
+
+    opt__forward(&p);
+    loss = net->kernels->loss[net->loss](output->out, p.rows, output->a, opt__at(b->y, first * output->out),
+                                         b->weight ? b->weight + first : NULL, b->share,
+                                         b->learn ? output->dz : NULL);
+    if (b->out != NULL)
+        net->kernels->output[net->loss](output->out, p.rows, output->a, opt__at(b->out, first * output->out));
+    if (b->learn)
+        backward(b, &p, last);
+    return loss * b->share;
+}
+
+/* The loss of chunks [first, first + n), and their gradient in grads. The tree's last chunk ends a spine of
+ * right halves, whose gradients, in level[0], level[1] and so on, it adds up itself. */
+static double tree(batch *b, int64_t first, int64_t n, int level, void *grads, bool last)
 {
     opt_mlp *net = b->net;
     int64_t left = 1;
     double loss;
 
     if (n == 1)
-        return chunk(b, first, grads, false);
+        return chunk(b, first, grads, false, last);
     while (2 * left < n)
         left *= 2;
-    loss = tree(b, first, left, level, grads);
+    loss = tree(b, first, left, level, grads, false);
     if (n - left == 1)
-        return loss + chunk(b, first + left, grads, true);
-    loss += tree(b, first + left, n - left, level + 1, net->level[level]);
-    if (b->learn) {
-        addition a = {net, grads, net->level[level], net->ctx->threads > 1 ? 16384 : net->nvalues};
-
-        opt__parallel(net->ctx, parts_of(net->nvalues, a.step), add_part, &a);
-    }
+        return loss + chunk(b, first + left, grads, true, last);
+    if (last)
+        b->spine++;
+    loss += tree(b, first + left, n - left, level + 1, net->level[level], last);
+    if (b->learn && !last)
+        add_gradients(net, 0, net->nvalues, grads, net->level[level]);
     return loss;
 }
 
@@ -347,9 +188,10 @@ opt_status opt_mlp_predict(opt_mlp *net, const opt_tensor *x, opt_tensor *out)
     if (opt__overlap(x, out))
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: out overlaps x");
     for (int64_t i = 0, n = opt__rows(x); i < n; i += OPT__LANE) {
-        pass p = {.net = net, .x = opt__at(x, i * net->layer[0].in), .rows = smaller(n - i, OPT__LANE)};
+        opt__pass p = {
+            .net = net, .x = opt__at(x, i * net->layer[0].in), .rows = opt__smaller(n - i, OPT__LANE)};
 
-        forward(&p);
+        opt__forward(&p);
         net->kernels->output[net->loss](last->out, p.rows, last->a, opt__at(out, i * last->out));
     }
     return OPT_OK;
@@ -368,7 +210,7 @@ opt_status opt_mlp_loss(opt_mlp *net, const opt_tensor *x, const opt_tensor *y, 
     if (mean_loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     b.share = share(net, opt__rows(x));
-    *mean_loss = tree(&b, 0, parts_of(opt__rows(x), OPT__LANE), 0, NULL);
+    *mean_loss = tree(&b, 0, opt__parts_of(opt__rows(x), OPT__LANE), 0, NULL, false);
     return OPT_OK;
 }
 
@@ -393,7 +235,7 @@ opt_status opt__mlp_predict_part(opt_mlp *net, const opt__mlp_part *part, double
     if (loss == NULL)
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: loss is NULL");
     b.out = out;
-    *loss = tree(&b, 0, parts_of(opt__rows(x), b.chunk), 0, NULL);
+    *loss = tree(&b, 0, opt__parts_of(opt__rows(x), b.chunk), 0, NULL, false);
     return OPT_OK;
 }
 
@@ -428,10 +270,12 @@ opt_status opt__mlp_grad_part(opt_mlp *net, const opt__mlp_part *part, double *l
         return opt__fail(net->ctx, OPT_EINVAL, "mlp: mean_loss is NULL");
     b.weight = part->weight ? part->weight->data : NULL;
     b.learn = true;
-    chunks = parts_of(opt__rows(part->x), b.chunk);
+    b.ready = part->ready;
+    b.ready_ud = part->ready_ud;
+    chunks = opt__parts_of(opt__rows(part->x), b.chunk);
     s = reserve(net, chunks);
     if (!s)
-        *loss = tree(&b, 0, chunks, 0, net->grads);
+        *loss = tree(&b, 0, chunks, 0, net->grads, b.ready != NULL);
     return s;
 }
 

@@ -147,6 +147,14 @@ static int start_of(const opt_mpi *m, int n, int rank)
     return (int)((int64_t)n * rank / m->size);
 }
 
+static opt_status begin_in_any_order(opt_mpi *m, char *buf, int n, opt_dtype dtype)
+{
+    const int error = MPI_Iallreduce(MPI_IN_PLACE, buf, n, type_of(dtype), MPI_SUM, m->comm, &m->request[0]);
+
+    return error == MPI_SUCCESS ? OPT_OK : opt__mpi_failed(m, error);
+}
+
+/* Begins to send every other rank its part, or this one's sums, and to receive likewise. */
 static opt_status exchange(opt_mpi *m, char *buf, int n, opt_dtype dtype, bool sums)
 {
     const int mine = start_of(m, n, m->rank), own = start_of(m, n, m->rank + 1) - mine;
@@ -165,47 +173,111 @@ static opt_status exchange(opt_mpi *m, char *buf, int n, opt_dtype dtype, bool s
             s = send(m, r, buf + size * (sums ? mine : start), sums ? own : length, dtype);
         room += sums ? 0 : size * own;
     }
-    return s ? s : opt__mpi_finish(m, 2 * m->size);
+    return s;
 }
 
-/* The sum of a bucket: first each rank gets its part of all others', then all others' sums. */
-static opt_status sum_bucket(opt_mpi *m, char *buf, int n, opt_dtype dtype)
+/* The bucket in hand of the first sum; *n elements. */
+static char *bucket(const opt_mpi *m, int *n)
 {
-    const int mine = start_of(m, n, m->rank), own = start_of(m, n, m->rank + 1) - mine;
-    opt_status s = exchange(m, buf, n, dtype, false);
+    const opt__mpi_sum *sum = &m->sums[m->first];
+    const size_t most = BUCKET / size_of(sum->dtype), left = sum->n - m->summed;
 
-    if (s)
-        return s;
-    add_parts(m->part, 0, m->size, own, dtype);
-    if (m->rank > 0)
-        memcpy(m->part[m->rank], m->part[0], (size_t)own * size_of(dtype));
-    return exchange(m, buf, n, dtype, true);
+    *n = (int)(left < most ? left : most);
+    return sum->buf + m->summed * size_of(sum->dtype);
 }
 
-static opt_status sum_in_any_order(opt_mpi *m, char *buf, int n, opt_dtype dtype)
+/* Goes on with the bucket in hand, what was being exchanged having arrived: first each rank gets its part of
+ * all others', then all others' sums. */
+static opt_status go_on(opt_mpi *m)
 {
-    const int error = MPI_Iallreduce(MPI_IN_PLACE, buf, n, type_of(dtype), MPI_SUM, m->comm, &m->request[0]);
+    const opt__mpi_sum *sum = &m->sums[m->first];
+    int n, own;
+    char *buf = bucket(m, &n);
 
-    return error == MPI_SUCCESS ? opt__mpi_finish(m, 1) : opt__mpi_failed(m, error);
+    switch (m->exchanging) {
+    case OPT__MPI_IDLE:
+        m->exchanging = m->opts.any_order ? OPT__MPI_ANY_ORDER : OPT__MPI_PARTS;
+        if (m->opts.any_order)
+            return begin_in_any_order(m, buf, n, sum->dtype);
+        return exchange(m, buf, n, sum->dtype, false);
+    case OPT__MPI_PARTS:
+        own = start_of(m, n, m->rank + 1) - start_of(m, n, m->rank);
+        add_parts(m->part, 0, m->size, own, sum->dtype);
+        if (m->rank > 0)
+            memcpy(m->part[m->rank], m->part[0], (size_t)own * size_of(sum->dtype));
+        m->exchanging = OPT__MPI_SUMMED;
+        return exchange(m, buf, n, sum->dtype, true);
+    default:
+        break;
+    }
+    m->exchanging = OPT__MPI_IDLE;
+    m->summed += (size_t)n;
+    if (m->summed == sum->n) {
+        m->summed = 0;
+        m->first = (m->first + 1) % OPT__MPI_SUMS;
+        m->begun--;
+    }
+    return OPT_OK;
+}
+
+/* Goes on with the sums that have begun, until all are made or, unless it is to wait, others are not as far.
+ */
+static opt_status advance(opt_mpi *m, bool wait)
+{
+    opt_status s = m->broken ? OPT_ECOMM : OPT_OK;
+
+    while (!s && m->begun > 0) {
+        const int requests = m->exchanging == OPT__MPI_ANY_ORDER ? 1 : 2 * m->size;
+        bool done = true;
+
+        if (m->exchanging != OPT__MPI_IDLE)
+            s = wait ? opt__mpi_finish(m, requests) : opt__mpi_look(m, requests, &done);
+        if (!s && !done)
+            break;
+        if (!s)
+            s = go_on(m);
+    }
+    return s;
 }
 
 /* ---- The hook ------------------------------------------------------------------------------------------ */
 
+static opt_status begin(void *ud, void *buf, size_t n, opt_dtype dtype)
+{
+    opt_mpi *m = ud;
+    opt_status s = OPT_OK;
+
+    if (n == 0)
+        return OPT_OK;
+    if (m->begun == OPT__MPI_SUMS)
+        s = advance(m, true);
+    if (s)
+        return s;
+    m->sums[(m->first + m->begun++) % OPT__MPI_SUMS] = (opt__mpi_sum){buf, n, dtype};
+    return advance(m, false);
+}
+
+/* An error is kept for the next call that can return it. */
+static void poll(void *ud)
+{
+    advance(ud, false);
+}
+
+static opt_status finish(void *ud)
+{
+    return advance(ud, true);
+}
+
 static opt_status sum(void *ud, void *buf, size_t n, opt_dtype dtype)
 {
-    const size_t size = size_of(dtype), most = BUCKET / size;
     opt_mpi *m = ud;
-    opt_status s = m->broken ? OPT_ECOMM : OPT_OK;
+    opt_status s = finish(m);
 
-    if (!s && n * size <= SMALL && !m->opts.any_order)
+    if (!s && n * size_of(dtype) <= SMALL && !m->opts.any_order)
         return sum_small(m, buf, (int)n, dtype);
-    for (size_t at = 0; !s && at < n; at += most) {
-        const int now = (int)(n - at < most ? n - at : most);
-        char *here = (char *)buf + at * size;
-
-        s = m->opts.any_order ? sum_in_any_order(m, here, now, dtype) : sum_bucket(m, here, now, dtype);
-    }
-    return s;
+    if (!s)
+        s = begin(m, buf, n, dtype);
+    return s ? s : finish(m);
 }
 
 /* How many elements of rank r's part are sent in the round that begins `at` elements behind its start. */
@@ -329,6 +401,13 @@ void opt_mpi_free(opt_mpi *m)
 
 opt_comm opt_mpi_comm(opt_mpi *m)
 {
-    return (opt_comm){
-        .rank = m->rank, .size = m->size, .sum = sum, .ud = m, .message = message, .gather = gather};
+    return (opt_comm){.rank = m->rank,
+                      .size = m->size,
+                      .sum = sum,
+                      .ud = m,
+                      .message = message,
+                      .gather = gather,
+                      .begin = begin,
+                      .poll = poll,
+                      .finish = finish};
 }

@@ -125,6 +125,15 @@ static opt_status time_is_up(opt_mpi *m, bool all)
     return OPT_ECOMM;
 }
 
+opt_status opt__mpi_look(opt_mpi *m, int n, bool *done)
+{
+    int flag = 0;
+    const int error = MPI_Testall(n, m->request, &flag, MPI_STATUSES_IGNORE);
+
+    *done = flag;
+    return error == MPI_SUCCESS ? OPT_OK : opt__mpi_failed(m, error);
+}
+
 opt_status opt__mpi_finish(opt_mpi *m, int n)
 {
     const bool all = n == 2 * m->size;

@@ -283,7 +283,7 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
     if (!o->hyper || !o->params || !o->slots || !o->runs)
         return opt__no_memory(o->ctx, o->method.name);
     memcpy(o->params, params.at, (size_t)params.n * sizeof *o->params);
-    o->nparams = params.n;
+    o->nparams = o->unsummed = params.n;
     s = check_groups(o);
     if (!s)
         s = opt__read_hyper(o->ctx, &o->method, hyper, o->hyper);

@@ -69,9 +69,11 @@ struct opt_optim {
     } search;
     opt__stretch *gradients; /* as few as there are gaps between them */
     int ngradients;
-    double *sums;   /* [opt__sum_blocks][2]; NULL with one thread */
-    int64_t t;      /* steps done */
-    double last_lr; /* of the last step, as is the next */
+    int unsummed;           /* parameters, the first ones, whose gradients' sums over ranks have not begun */
+    opt_status sums_failed; /* when they began */
+    double *sums;           /* [opt__sum_blocks][2]; NULL with one thread */
+    int64_t t;              /* steps done */
+    double last_lr;         /* of the last step, as is the next */
     double grad_norm;
 
     /* The weights of the epoch with the lowest loss, kept by opt_train when it is asked to. */
@@ -115,6 +117,10 @@ opt_status opt__begin_step(opt_optim *o, double *lr);
 opt_status opt__sum_over_ranks(opt_optim *o);
 opt_status opt__check_and_clip(opt_optim *o, double *scale);
 void opt__average(const opt_optim *o, const opt__run *r, int64_t start, int64_t n);
+
+/* Sums over ranks may begin, as the gradients of parameters [first, nparams) are final; opt__sum_over_ranks
+ * begins the others and waits for all. A failure is said by that. */
+void opt__begin_sums_over_ranks(opt_optim *o, int first);
 
 /* opt_optim_step by gradients that have been summed over ranks. */
 opt_status opt__step_by_sums(opt_optim *o);

@@ -6,21 +6,8 @@
 #include <math.h>
 #include <stdatomic.h>
 
-#include "base/ranks.h"
 #include "optim/optim.h"
 #include "optim/params.h"
-
-opt_status opt__sum_over_ranks(opt_optim *o)
-{
-    opt_status s = OPT_OK;
-
-    for (int i = 0; !s && i < o->ngradients; i++) {
-        const opt_tensor *g = &o->gradients[i].g;
-
-        s = opt__sum(o->ctx, "summing gradients", g->data, opt_tensor_len(g), g->dtype);
-    }
-    return s ? opt__fail(o->ctx, s, "%s: %s", o->method.name, o->ctx->message) : OPT_OK;
-}
 
 /* The finite check and the norm share one read of the gradient. */
 opt_status opt__check_and_clip(opt_optim *o, double *scale)

@@ -21,7 +21,7 @@ static bool blame(const opt__loop *l, const char *what, const char *name, const 
     return true;
 }
 
-/* Finds a tensor that is not finite: weights come first, then data, then gradients. */
+/* Finds a tensor of this rank that is not finite: weights come first, then data. */
 static opt_status find_nonfinite(const opt__loop *l, const opt_batch *part)
 {
     const opt_params params = l->model->params;
@@ -29,12 +29,23 @@ static opt_status find_nonfinite(const opt__loop *l, const opt_batch *part)
     for (int i = 0; i < params.n; i++)
         if (blame(l, "", params.at[i].name, &params.at[i].value))
             return OPT_ENONFINITE;
-    if (blame(l, "", "the batch's x", &part->x) || blame(l, "", "the batch's y", &part->y))
-        return OPT_ENONFINITE;
+    return blame(l, "", "the batch's x", &part->x) || blame(l, "", "the batch's y", &part->y) ? OPT_ENONFINITE
+                                                                                              : OPT_OK;
+}
+
+/* What is wrong where the loss is not finite. The gradients are all ranks' already. */
+static opt_status explain(const opt__loop *l, const opt_batch *part, double loss)
+{
+    const opt_params params = l->model->params;
+    const opt_status s = opt__agree(l->ctx, find_nonfinite(l, part), NULL, 0);
+
+    if (s)
+        return s;
     for (int i = 0; i < params.n; i++)
         if (blame(l, "the gradient of ", params.at[i].name, &params.at[i].grad))
             return OPT_ENONFINITE;
-    return OPT_OK;
+    return opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite",
+                     opt__shown(loss));
 }
 
 /* Gives each of the part's examples its class's weight. */
@@ -64,24 +75,34 @@ static opt_status own_gradient(const opt__loop *l, const opt_batch *part, double
     return OPT_OK;
 }
 
-/* Reads the next batch, the k-th of those that make a step of so many rows, and takes this rank's gradient;
- * *loss <- all ranks' loss. */
+static void ready(void *optim, int first)
+{
+    opt__begin_sums_over_ranks(optim, first); /* if that fails, so does opt__sum_over_ranks */
+}
+
+/* Reads the next batch, the k-th of those that make a step of so many rows; its gradient and *loss <- all
+ * ranks'. The gradients are summed before it is known whether each rank has one, as they are ready: sums that
+ * mean nothing do no harm. */
 static opt_status gradient(const opt__loop *l, int64_t rows, opt_batch *part, double *loss)
 {
-    opt_status s = opt_batches_next(l->batches, part);
+    opt_status s = opt_batches_next(l->batches, part), failed;
 
     if (!s) {
         part->global_rows = rows;
         weigh(l, part);
+        if (l->ctx->comm.size > 1) {
+            part->ready = ready;
+            part->ready_ud = l->optim;
+        }
         s = own_gradient(l, part, loss);
+        part->ready = NULL;
     }
+    failed =
+        opt__sum_over_ranks(l->optim); /* of each batch, not of the step, for the same bits on any number */
+    if (failed)
+        return failed;
     s = opt__agree(l->ctx, s, loss, 1);
-    if (s || isfinite(*loss))
-        return s;
-    s = opt__agree(l->ctx, find_nonfinite(l, part), NULL, 0);
-    return s ? s
-             : opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite",
-                         opt__shown(*loss));
+    return s || isfinite(*loss) ? s : explain(l, part, *loss);
 }
 
 /* Adds up the gradients of the batches that make a step, of which this is the k-th from 0 of n; the last
@@ -140,8 +161,6 @@ static opt_status learn_batch(opt__loop *l, int64_t k, int64_t n, int64_t rows, 
     double share = (double)NAN;
     opt_status s = gradient(l, rows, &part, &share);
 
-    if (!s) /* of each batch, not of the step: so that the sum is the same on any number of ranks */
-        s = opt__sum_over_ranks(l->optim);
     if (!s) {
         collect(l, k, n);
         *loss += share;

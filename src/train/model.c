@@ -16,7 +16,9 @@ static opt__mlp_part part_of(const opt_batch *b)
                            .weight = &b->weight,
                            .global_rows = b->global_rows,
                            .chunk = b->chunk > 0 ? b->chunk
-                                                 : OPT__BATCH_CHUNK}; /* 0: a batch of the caller's own */
+                                                 : OPT__BATCH_CHUNK, /* 0: a batch of the caller's own */
+                           .ready = b->ready,
+                           .ready_ud = b->ready_ud};
 }
 
 static opt_status mlp_grad(void *self, const opt_batch *batch, double *loss)

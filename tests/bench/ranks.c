@@ -65,6 +65,15 @@ static opt_status timed_sum(void *ud, void *buf, size_t n, opt_dtype t)
     return s;
 }
 
+static opt_status timed_finish(void *ud)
+{
+    const double start = MPI_Wtime();
+    const opt_status s = inner.finish(ud);
+
+    in_sums += MPI_Wtime() - start;
+    return s;
+}
+
 /* ---- The model ----------------------------------------------------------------------------------------- */
 
 typedef struct network {
@@ -137,11 +146,14 @@ static network measure_sums(const opt_comm *comm)
     return fit;
 }
 
-/* Seconds a step of 784-128-64-10 on batches of so many rows; *sums: of which in sums. */
-static double time_steps(opt_comm comm, int64_t batch, double *sums)
+static const opt_mlp_opts of_mnist = {.size = {784, 128, 64, 10}, .loss = OPT_SOFTMAX_CE, .dtype = OPT_F32};
+static const opt_mlp_opts deep = {
+    .size = {784, 512, 512, 512, 512, 512, 512, 512, 512, 10}, .loss = OPT_SOFTMAX_CE, .dtype = OPT_F32};
+
+/* Seconds a step on batches of so many rows; *sums: of which in sums. */
+static double time_steps(opt_comm comm, const opt_mlp_opts *net_opts, int64_t batch, double *sums)
 {
-    const opt_mlp_opts net_opts = {.size = {784, 128, 64, 10}, .loss = OPT_SOFTMAX_CE, .dtype = OPT_F32};
-    const int64_t steps = batch < 1000 ? 40 : 10, rows = batch * steps;
+    const int64_t steps = net_opts == &deep ? 4 : batch < 1000 ? 40 : 10, rows = batch * steps;
     opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm});
     opt_table table = {0};
     opt_source source;
@@ -157,7 +169,7 @@ static double time_steps(opt_comm comm, int64_t batch, double *sums)
     for (int64_t i = 0; i < rows; i++)
         opt_set(&table.y, 10 * i + i % 10, 1);
     source = opt_source_table(&table);
-    check(ctx, opt_mlp_new(ctx, &net_opts, &net));
+    check(ctx, opt_mlp_new(ctx, net_opts, &net));
     check(ctx, opt_batches_new(ctx, &source,
                                &(opt_batches_opts){
                                    .size = batch, .in_order = true, .chunk = batch / 8 < 64 ? batch / 8 : 64},
@@ -191,6 +203,7 @@ static void measure_steps(opt_comm comm, const network *fit, bool weak)
 
     inner = comm;
     comm.sum = timed_sum;
+    comm.finish = timed_finish;
     if (rank == 0)
         printf("a step of 784-128-64-10 f32, Adam, by %d ranks, %s\n%8s  %10s  %10s  %10s  %10s  %8s  %s\n",
                size, weak ? "as many rows each" : "who share a batch", "batch", "us", "in sums", "model",
@@ -201,12 +214,13 @@ static void measure_steps(opt_comm comm, const network *fit, bool weak)
         double sums, none, alone = 0, own, together;
 
         MPI_Barrier(MPI_COMM_WORLD);
-        own = time_steps((opt_comm){0}, share, &none); /* all at once, as they are when they share a batch */
+        own = time_steps((opt_comm){0}, &of_mnist, share,
+                         &none); /* all at once, as they are when they share a batch */
         MPI_Barrier(MPI_COMM_WORLD);
-        together = time_steps(comm, batch, &sums);
+        together = time_steps(comm, &of_mnist, batch, &sums);
         MPI_Barrier(MPI_COMM_WORLD);
         if (rank == 0)
-            alone = time_steps((opt_comm){0}, batches[i], &none);
+            alone = time_steps((opt_comm){0}, &of_mnist, batches[i], &none);
         MPI_Barrier(MPI_COMM_WORLD);
         if (rank == 0) {
             const double model = own + small_sum(fit, size) + large_sum(fit, size, 4 * 109386.0);
@@ -215,6 +229,25 @@ static void measure_steps(opt_comm comm, const network *fit, bool weak)
                    1e6 * sums, 1e6 * model, 1e6 * alone, alone / together, model / together);
         }
     }
+}
+
+/* A deep network's gradients, all summed at the end of backpropagation or each layer's when it is known. */
+static void measure_overlap(opt_comm comm)
+{
+    opt_comm at_end = comm;
+    double before, meanwhile, sums;
+
+    at_end.begin = NULL;
+    at_end.poll = NULL;
+    at_end.finish = NULL;
+    before = time_steps(at_end, &deep, 64 * size, &sums);
+    MPI_Barrier(MPI_COMM_WORLD);
+    meanwhile = time_steps(comm, &deep, 64 * size, &sums);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (rank == 0)
+        printf("a step of 784-512-...-512-10, 9 layers, by %d ranks, 64 rows each\n"
+               "sums at the end %.1f us, meanwhile %.1f us: %.2f\n",
+               size, 1e6 * before, 1e6 * meanwhile, before / meanwhile);
 }
 
 /* ---- 1,024 hosts --------------------------------------------------------------------------------------- */
@@ -332,6 +365,7 @@ int main(int argc, char **argv)
     fit = measure_sums(&comm);
     measure_steps(comm, &fit, false);
     measure_steps(comm, &fit, true);
+    measure_overlap(comm);
     opt_mpi_free(ranks);
     MPI_Finalize();
     return EXIT_SUCCESS;

@@ -25,6 +25,7 @@ struct opt_mpi {
     opt_mpi_opts opts;
     int rank, size;
     MPI_Request *request; /* [2 * size]: receives from each rank, then sends to each */
+    MPI_Status *status;   /* [2 * size], not looked at: MPICH's MPI_STATUSES_IGNORE is too small for gcc */
     void **part;          /* [size] */
     char *room;           /* for other ranks' parts of a bucket, each rounded up, or for a small array */
     bool crowded;         /* more ranks on this machine than cores: who waits lets others have its core */
@@ -70,7 +71,7 @@ static opt_status finish(opt_mpi *m, int n, int depth)
     int done = 0;
 
     for (;;) {
-        const int error = MPI_Testall(n, request, &done, MPI_STATUSES_IGNORE);
+        const int error = MPI_Testall(n, request, &done, m->status);
 
         if (error != MPI_SUCCESS)
             return fail_as(m, error);
@@ -350,7 +351,7 @@ static void count_cores(opt_mpi *m)
 /* OPT_OK when every rank has memory and the same options as rank 0. */
 static opt_status agree(opt_mpi *m)
 {
-    const bool room = m->request && m->part && m->room;
+    const bool room = m->request && m->status && m->part && m->room;
     double first[2] = {m->opts.timeout, m->opts.any_order};
     int ok[2] = {room}, all[2] = {0};
 
@@ -381,6 +382,7 @@ opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
     MPI_Comm_rank(m->comm, &m->rank);
     MPI_Comm_size(m->comm, &m->size);
     m->request = calloc(2 * (size_t)m->size, sizeof(MPI_Request));
+    m->status = calloc(2 * (size_t)m->size, sizeof(MPI_Status));
     m->part = calloc((size_t)m->size, sizeof(void *));
     m->room = malloc(BUCKET + (size_t)m->size * sizeof(double));
     s = agree(m);
@@ -401,6 +403,7 @@ void opt_mpi_free(opt_mpi *m)
         return;
     MPI_Comm_free(&m->comm);
     free(m->request);
+    free(m->status);
     free(m->part);
     free(m->room);
     free(m);

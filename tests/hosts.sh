@@ -79,6 +79,7 @@ fail() {
 }
 
 check() {
+    ! ldd "$bin/moons_mpi" | grep -q libmpich || exit 77 # another mpirun's
     network="--data $1 --layers 64,32,10 --chunk 4 --patience 0 --hash --checkpoint job.safetensors"
     rm -f job.safetensors*
     "$bin/moons" --epochs 20 --chunk 4 --hash --quiet >moons.alone

@@ -5,7 +5,7 @@
 #
 # Installs a built tree into a temporary folder and moves it elsewhere, builds and runs programs with what lies there (by
 # find_package, by pkg-config, by a bare command) and with the source (add_subdirectory; FetchContent, as a shared library),
-# and uninstalls. $CXX or c++, if there is one, builds a program in C++ as well.
+# and uninstalls. $CXX or c++, if there is one, builds a program in C++ as well. Where MPI was found two ranks run.
 set -eu
 usage="usage: install.sh SOURCE_DIR BUILD_DIR C_COMPILER"
 source=${1:?"$usage"} build=${2:?"$usage"} cc=${3:?"$usage"}
@@ -78,7 +78,12 @@ libraries=${pc%/*/*}
 export LD_LIBRARY_PATH="$libraries" # for a shared one
 [ ! -e "$libraries/libopt.so" ] || exports_opt_only "$libraries/libopt.so"
 
-cmake_project package -DCMAKE_PREFIX_PATH="$work/moved"
+with_mpi=OFF mpirun=$(from_cache MPIEXEC_EXECUTABLE)
+[ ! -e "$build/libopt_mpi.a" ] || with_mpi=ON
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 # of Open MPI
+
+cmake_project package -DCMAKE_PREFIX_PATH="$work/moved" -DWITH_MPI=$with_mpi \
+    -DMPI_C_COMPILER="$(from_cache MPI_C_COMPILER)" -DMPIEXEC_EXECUTABLE="$mpirun"
 
 if command -v pkg-config >/dev/null; then
     export PKG_CONFIG_PATH="${pc%/*}"
@@ -92,6 +97,10 @@ if command -v pkg-config >/dev/null; then
         flags=$(pkg-config $static --cflags --libs opt)
         quietly $compile $warnings -DVERSION="\"$(pkg-config --modversion opt)\"" -o "$work/program" "$program" $flags
         quietly "$work/program"
+        [ $with_mpi = ON ] || continue
+        flags=$(pkg-config $static --cflags --libs opt_mpi)
+        quietly "$cc" -std=c11 $warnings -DVERSION="\"$(pkg-config --modversion opt_mpi)\"" -o "$work/program" "$outside/mpi.c" $flags
+        quietly "$mpirun" -n 2 "$work/program"
     done
 else
     echo "pkg-config: skipped, it is not installed"

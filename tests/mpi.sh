@@ -5,11 +5,12 @@
 #
 # usage: mpi.sh MPIRUN BIN_FOLDER DIGITS_FOLDER WORK_FOLDER bits|resume|faults
 #   bits    the moons and the digits by 1, 2, 4 and 8 ranks come to the weights of one program, with threads too
-#   resume  a rank is killed in mid-training; from the checkpoint 1, 2 and 8 ranks come to the weights of a run
-#           never disturbed
+#   resume  a rank is killed in mid-training; from the checkpoint 1, 2 and 8 ranks, and the same job once restart.sh has
+#           started it again, come to the weights of a run never disturbed
 #   faults  ranks that differ, cannot read, hang or die end the job within seconds, with the rank's name
 set -eu
 mpirun=$1 bin=$2 digits=$3 work=$4 what=$5
+restart=$(cd "$(dirname "$0")/../examples" && pwd)/restart.sh
 rm -rf "$work"
 mkdir -p "$work"
 cd "$work"
@@ -50,25 +51,61 @@ bits() {
     [ "$(grep -c Accuracy moons.any)" = 3 ] || fail "--any-order has no result"
 }
 
-# upset RANKS SIGNAL EPOCHS OPTION...: starts images_mpi and sends a signal to one rank after two epochs; *.out, *.err
-upset() {
-    ranks=$1 signal=$2 epochs=$3
-    shift 3
+# under_way COMMAND...: starts a job of images_mpi and waits for its second epoch; $job, upset.out, upset.err
+under_way() {
     : >upset.out
-    "$mpirun" -n "$ranks" "$bin/images_mpi" $network --epochs "$epochs" --checkpoint upset.safetensors "$@" \
-        >upset.out 2>upset.err &
+    "$@" $network --checkpoint upset.safetensors >upset.out 2>upset.err &
     job=$!
     while [ "$(wc -l <upset.out)" -lt 5 ]; do
         kill -0 $job 2>/dev/null || { cat upset.out upset.err; fail "it ended too early"; }
         sleep 0.02
     done
-    kill -s "$signal" "$(pgrep -P $job | tail -n 1)"
+}
+
+# last_of PROCESS: its last child's last child and so on, which is a rank
+last_of() {
+    child=$(pgrep -P "$1" | tail -n 1)
+    if [ -n "$child" ]; then last_of "$child"; else echo "$1"; fi
+}
+
+# upset RANKS SIGNAL EPOCHS OPTION...: sends a signal to one rank of a job that is under way, and waits for the end
+upset() {
+    ranks=$1 signal=$2 epochs=$3
+    shift 3
+    under_way "$mpirun" -n "$ranks" "$bin/images_mpi" --epochs "$epochs" "$@"
+    kill -s "$signal" "$(last_of $job)"
     sent=$(date +%s)
     status=0
     wait $job || status=$?
     took=$(($(date +%s) - sent))
     [ $status != 0 ] || fail "after SIG$signal to a rank the job ended with status 0"
     [ $took -le 15 ] || fail "after SIG$signal to a rank the job went on for $took seconds"
+}
+
+# The run of resume(), by examples/restart.sh. A stop meant for it, and options that are refused, it must not make good.
+restart() {
+    rm -f upset.safetensors*
+    under_way sh "$restart" 3 upset.safetensors "$mpirun" -n 4 "$bin/images_mpi" --epochs $epochs
+    kill -s KILL "$(last_of $job)"
+    wait $job || { cat upset.err; fail "the job was not restarted"; }
+    grep -q 'attempt 1 of 3 ended with status' upset.err || { cat upset.err; fail "the job was not upset"; }
+    [ "$(grep -c '^    1 ' upset.out)" = 1 ] || { cat upset.out; fail "restarted it began anew"; }
+    [ "$(weights upset.out)" = "$(weights alone)" ] || fail "restarted it comes to other weights"
+    cmp upset.safetensors alone.safetensors || fail "restarted it ends with another checkpoint"
+
+    rm -f upset.safetensors*
+    under_way sh "$restart" 3 upset.safetensors "$mpirun" -n 2 "$bin/images_mpi" --epochs 1000
+    kill $job
+    ! wait $job || fail "stopped by SIGTERM, the restarted job ended with status 0"
+    [ "$(grep -c '^epoch ' upset.out)" = 1 ] || fail "stopped by SIGTERM, the job was started again"
+
+    for status in 2 3; do
+        ended=0
+        sh "$restart" 4 nothing sh -c "exit $status" 2>upset.$status || ended=$?
+        [ $ended = $status ] || fail "restart.sh makes $ended of status $status"
+    done
+    [ "$(wc -l <upset.3)" = 4 ] || fail "four attempts were not made"
+    [ ! -s upset.2 ] || fail "options that were refused were tried again"
 }
 
 resume() {
@@ -83,6 +120,7 @@ resume() {
         [ "$(weights resumed)" = "$(weights alone)" ] || fail "resumed by $ranks ranks it comes to other weights"
         cmp upset.safetensors alone.safetensors || fail "resumed by $ranks ranks it ends with another checkpoint"
     done
+    restart
 }
 
 # refused TEXT COMMAND...: a job that is to fail with this on standard error
@@ -121,7 +159,8 @@ faults() {
     "$bin/images" --data "$digits" --layers 64,32,10 --checkpoint upset.safetensors \
         --predict "$digits/t10k-images-idx3-ubyte" >predicted
     upset 3 KILL 1000
-    grep -q 'rank [0-9]' upset.err || { cat upset.err; fail "a rank that dies is not named"; }
+    grep -q 'rank [0-9]' upset.err || grep -q 'BAD TERMINATION' upset.out || # MPICH's mpirun knows no more
+        { cat upset.err; fail "a rank that dies is not named"; }
 }
 
 "$what"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L /* nanosleep; NOLINT: reserved, and meant to be defined */
 #include <opt/mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "ranks.h"
 
@@ -26,6 +28,7 @@ void ranks_begin(void)
 {
     int provided, rank;
 
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* so that lines of several ranks do not mix */
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (rank > 0 && freopen("/dev/null", "w", stdout) == NULL)
@@ -71,9 +74,14 @@ bool ranks_sharded(void)
     return sharded;
 }
 
+/* MPICH's mpirun kills the other ranks at once, which may be about to say why they failed too, and may not
+ * even pass on what this one has just said. */
 void ranks_exit(int status)
 {
+    const struct timespec pause = {.tv_nsec = 200000000};
+
     fflush(stdout);
+    nanosleep(&pause, NULL);
     MPI_Abort(MPI_COMM_WORLD, status);
     abort(); /* which is not reached */
 }

@@ -339,7 +339,7 @@ static void count_cores(opt_mpi *m)
 /* OPT_OK when every rank has memory and the same options as rank 0. */
 static opt_status agree(opt_mpi *m)
 {
-    const bool room = m->request && m->part && m->number && m->room;
+    const bool room = m->request && m->status && m->part && m->number && m->room;
     double first[2] = {m->opts.timeout, m->opts.any_order};
     int ok[2] = {room}, all[2] = {0};
 
@@ -370,6 +370,7 @@ opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
     MPI_Comm_rank(m->comm, &m->rank);
     MPI_Comm_size(m->comm, &m->size);
     m->request = calloc(2 * (size_t)m->size, sizeof(MPI_Request));
+    m->status = calloc(2 * (size_t)m->size, sizeof(MPI_Status));
     m->part = calloc((size_t)m->size, sizeof(void *));
     m->number = calloc((size_t)m->size, sizeof(int));
     m->room = malloc(BUCKET + (size_t)m->size * sizeof(double));
@@ -393,6 +394,7 @@ void opt_mpi_free(opt_mpi *m)
         return;
     MPI_Comm_free(&m->comm);
     free(m->request);
+    free(m->status);
     free(m->part);
     free(m->number);
     free(m->room);

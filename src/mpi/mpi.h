@@ -23,6 +23,7 @@ struct opt_mpi {
     opt_mpi_opts opts;
     int rank, size;
     MPI_Request *request; /* [2 * size]: receives from each rank, then sends to each */
+    MPI_Status *status;   /* [2 * size], not looked at: MPICH's MPI_STATUSES_IGNORE is too small for gcc */
     void **part;          /* [size] */
     int *number;          /* [size]: 0, 1, ..., answers that do not change while they are sent */
     char *room;           /* for other ranks' parts of a bucket, each rounded up, or for a small array */

@@ -128,7 +128,7 @@ static opt_status time_is_up(opt_mpi *m, bool all)
 opt_status opt__mpi_look(opt_mpi *m, int n, bool *done)
 {
     int flag = 0;
-    const int error = MPI_Testall(n, m->request, &flag, MPI_STATUSES_IGNORE);
+    const int error = MPI_Testall(n, m->request, &flag, m->status);
 
     *done = flag;
     return error == MPI_SUCCESS ? OPT_OK : opt__mpi_failed(m, error);
@@ -141,7 +141,7 @@ opt_status opt__mpi_finish(opt_mpi *m, int n)
 
     for (;;) {
         double waited;
-        int done, error = MPI_Testall(n, m->request, &done, MPI_STATUSES_IGNORE);
+        int done, error = MPI_Testall(n, m->request, &done, m->status);
 
         if (error == MPI_SUCCESS && done)
             return OPT_OK;

@@ -71,7 +71,7 @@ for program in /programs/*; do
     [ ! -e \$program ] || { \$program; echo "\${program##*/} ends with \$?"; }
 done
 echo "all have ended"
-sleep 1 # while the last line is sent
+sleep 10 # while the last lines are sent: 1 is too short after much output
 poweroff -f
 END
 chmod +x root/init

@@ -4,8 +4,10 @@
  * has and several numbers of threads, compared with golden/bits.txt. Needs no test framework, so that it runs
  * wherever a C compiler's output does. Sees the library's insides, for its elementary functions.
  *
- * usage: internal_bits FILE [THREADS ... [f32]]   compares; fails, and says what differs, when a hash is not
- *                                          FILE's; with f32 those of f64 are left out
+ * usage: internal_bits FILE [THREADS ... [f32] [ISA]]
+ *                                          compares; fails, and says what differs, when a hash is not FILE's;
+ *                                          with f32 those of f64 are left out; with an ISA, say avx512, only
+ *                                          its are compared, and the machine must have it
  *        internal_bits -- FOLDER            prints the hashes of the baseline, as FILE has them
  *        internal_bits --half-way FOLDER    writes the checkpoints that are taken up, to be beside FILE
  *
@@ -31,6 +33,7 @@ typedef struct line {
 static line lines[MAX_LINES];
 static int nlines;
 static opt_dtype last_dtype = OPT_F64;
+static const char *const isas[] = {"best", "baseline", "avx2", "avx512", "neon"};
 
 /* ---- Hashing ------------------------------------------------------------------------------------------- */
 
@@ -346,9 +349,22 @@ static int compare(FILE *file, const char *isa, int threads)
     return wrong;
 }
 
+static int isa_named(const char *name)
+{
+    for (int isa = OPT_ISA_BASELINE; isa <= OPT_ISA_NEON; isa++) {
+        opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)isa});
+        const bool here = *opt_errmsg(ctx) == '\0';
+
+        opt_ctx_free(ctx);
+        if (here && strcmp(name, isas[isa]) == 0)
+            return isa;
+    }
+    fprintf(stderr, "%s: this machine has no such instruction set\n", name);
+    exit(2);
+}
+
 static int compare_all(FILE *file, const char *folder, int isa, const int *threads, int n)
 {
-    static const char *const isas[] = {"best", "baseline", "avx2", "avx512", "neon"};
     opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.isa = (opt_isa)isa});
     /* where NEON is the baseline once is enough */
     const bool again =
@@ -382,7 +398,7 @@ static void write_half_way(const char *folder)
 
 int main(int argc, char **argv)
 {
-    int threads[16] = {1, 2, 3, 7}, n = 4, wrong = 0;
+    int threads[16] = {1, 2, 3, 7}, n = 4, wrong = 0, first = OPT_ISA_BASELINE, last = OPT_ISA_NEON;
     const char *slash;
     char folder[512];
     FILE *file;
@@ -398,14 +414,15 @@ int main(int argc, char **argv)
     }
     slash = strrchr(argv[1], '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - argv[1]) : 1, slash ? argv[1] : ".");
-    if (argc > 3 && strcmp(argv[argc - 1], "f32") == 0) {
-        last_dtype = OPT_F32;
-        argc--;
-    }
+    for (; argc > 3 && *argv[argc - 1] > '9'; argc--)
+        if (strcmp(argv[argc - 1], "f32") == 0)
+            last_dtype = OPT_F32;
+        else
+            first = last = isa_named(argv[argc - 1]);
     if (argc > 2)
         for (n = 0; n < 16 && n + 2 < argc; n++)
             threads[n] = atoi(argv[n + 2]);
-    for (int isa = OPT_ISA_BASELINE; isa <= OPT_ISA_NEON; isa++)
+    for (int isa = first; isa <= last; isa++)
         wrong += compare_all(file, folder, isa, threads, n);
     fclose(file);
     return wrong > 0;

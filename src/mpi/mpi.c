@@ -6,6 +6,9 @@
  * tree's order and sends the sum to all. So each rank sends and receives what the fastest MPI_Allreduce
  * would, twice the array less two parts, and adds a part from each. A small array goes up the tree and down
  * again: twice its depth in messages one after the other, where the other way would send one to each rank.
+ *
+ * Sums that have begun stand in a ring and are made one after the other, a bucket at a time; a poll goes on
+ * with them as far as messages have come, on the thread that computes. No thread waits for MPI beside it.
  */
 #define _POSIX_C_SOURCE 200809L /* sysconf; NOLINT: reserved, and meant to be defined */
 #include "mpi/mpi.h"
@@ -294,7 +297,7 @@ static opt_status gather(void *ud, void *buf, const int64_t *start, opt_dtype dt
     const int64_t size = (int64_t)size_of(dtype), most = BUCKET / size;
     opt_mpi *m = ud;
     int64_t longest = 0;
-    opt_status s = m->broken ? OPT_ECOMM : OPT_OK;
+    opt_status s = finish(m);
 
     for (int r = 0; r < m->size; r++)
         longest = start[r + 1] - start[r] > longest ? start[r + 1] - start[r] : longest;

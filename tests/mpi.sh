@@ -149,7 +149,7 @@ faults() {
     refused '--timeout: -1 is below 0' "$mpirun" -n 2 "$bin/moons_mpi" --timeout -1
 
     # The last rank hangs: it is named, and none that waits for it in its turn.
-    for ranks in 3 4 6; do
+    for ranks in 3 6; do
         upset $ranks STOP 1000 --timeout 1
         grep -q "images_mpi, rank [0-9]: .* over ranks failed: rank $((ranks - 1)) has not answered for 1 seconds" \
             upset.err || { cat upset.err; fail "a rank that hangs is not named"; }

@@ -18,11 +18,15 @@ static snapshot weights(const job *j)
 void work_train(opt_comm comm, void *arg)
 {
     work *w = arg;
-    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm});
+    count c;
+    opt_ctx *ctx;
     opt_train_opts opts = w->train;
     opt_source source;
     job j;
+    long before;
 
+    count_init(&c);
+    ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm, .allocator = c.allocator});
     job_new(&j, ctx, w->method, &w->optim, &w->batches);
     source = opt_source_table(&j.p.data);
     if (w->validated)
@@ -32,7 +36,12 @@ void work_train(opt_comm comm, void *arg)
         w->upset(w, &j);
     if (w->all != NULL)
         w->all(w, &j);
+    before = c.calls;
+    if (comm.rank == w->odd && w->short_of > 0)
+        c.fail_from = before + w->short_of - 1;
     w->status[comm.rank] = job_train_with(&j, opts, &w->t[comm.rank]);
+    if (comm.rank == w->odd)
+        w->allocations = c.calls - before;
     strcpy(w->message[comm.rank], opt_errmsg(ctx));
     w->end[comm.rank] = w->optim.sharded ? weights(&j) : job_snapshot(&j);
     job_free(&j);

@@ -274,6 +274,8 @@ static void sizes_out_of_range_are_refused(void **state)
     check_not_made(&source, &(opt_batches_opts){.size = 6}, OPT_EINVAL, "size = 6 is outside [1, 5]");
     check_not_made(&source, &(opt_batches_opts){.size = INT64_MIN}, OPT_EINVAL, "is outside [1, 5]");
     check_not_made(&source, &(opt_batches_opts){.size = INT64_MAX}, OPT_EINVAL, "is outside [1, 5]");
+    check_not_made(&source, &(opt_batches_opts){.chunk = -1}, OPT_EINVAL, "chunk = -1 is outside [1, 64]");
+    check_not_made(&source, &(opt_batches_opts){.chunk = 65}, OPT_EINVAL, "chunk = 65 is outside [1, 64]");
 }
 
 static void sources_that_make_no_sense_are_refused(void **state)

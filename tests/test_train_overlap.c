@@ -192,6 +192,11 @@ static opt_status begin_nothing(void *ud, void *buf, size_t n, opt_dtype t)
     return OPT_OK;
 }
 
+static void poll_nothing(void *ud)
+{
+    (void)ud;
+}
+
 static void a_hook_that_is_not_whole_is_refused(void **state)
 {
     opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {.size = 1, .begin = begin_nothing}});
@@ -201,6 +206,9 @@ static void a_hook_that_is_not_whole_is_refused(void **state)
     assert_non_null(ctx);
     assert_string_equal(opt_errmsg(ctx), "context: of comm's begin, poll and finish there are some, not all");
     assert_int_equal(opt_tensor_new(ctx, OPT_F64, 1, (int64_t[]){1}, &t), OPT_EINVAL);
+    opt_ctx_free(ctx);
+    ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {.size = 1, .begin = begin_nothing, .poll = poll_nothing}});
+    assert_non_null(strstr(opt_errmsg(ctx), "some, not all"));
     opt_ctx_free(ctx);
 }
 

@@ -237,6 +237,24 @@ static void a_sum_that_fails_ends_training(void **state)
     }
 }
 
+/* Nor does it matter what all were about: that a rank has failed, or which. */
+static void so_does_one_by_which_a_failure_is_told(void **state)
+{
+    work w = usual;
+    int sums;
+
+    (void)state;
+    w.odd = 2;
+    w.upset = read_nothing;
+    sums = ranks_run(3, -1, work_train, &w);
+    for (int n = 0; n < sums; n++) {
+        ranks_run(3, n, work_train, &w);
+        for (int r = 0; r < 3; r++)
+            assert_true(w.status[r] == OPT_ECOMM || (w.status[r] == OPT_EIO && r == 2));
+        assert_memory_equal(&w.end[1], &w.end[0], sizeof(snapshot));
+    }
+}
+
 /* ---- Files --------------------------------------------------------------------------------------------- */
 
 static int64_t lines_of(const char *path)
@@ -289,6 +307,7 @@ int main(void)
         cmocka_unit_test(ranks_that_differ_are_refused),
         cmocka_unit_test(when_one_stops_all_do),
         cmocka_unit_test(a_sum_that_fails_ends_training),
+        cmocka_unit_test(so_does_one_by_which_a_failure_is_told),
         cmocka_unit_test(of_several_ranks_the_first_writes),
         cmocka_unit_test(all_hear_that_a_file_cannot_be_written),
     };

@@ -164,6 +164,153 @@ static void a_method_that_searches_is_not_sharded(void **state)
     opt_ctx_free(ctx);
 }
 
+static work writing(void)
+{
+    work w = {.method = &opt_adam,
+              .optim = {.lr = 0.1, .average = 0.5, .sharded = true},
+              .batches = {.size = 4, .seed = 2, .chunk = 1},
+              .train = {.epochs = 2, .keep_best = true, .checkpoint = CHECKPOINT},
+              .validated = true};
+
+    return w;
+}
+
+/* Whichever allocation it is, on whichever rank, once training has begun: all hear of it. */
+static void all_hear_that_one_has_no_memory(void **state)
+{
+    (void)state;
+    for (int odd = 0; odd < 3; odd++) {
+        work w = writing();
+
+        w.odd = odd;
+        ranks_run(3, -1, work_train, &w);
+        assert_true(w.allocations > 3);
+        for (long k = 1, n = w.allocations; k <= n; k++) {
+            w.short_of = k;
+            ranks_run(3, -1, work_train, &w);
+            for (int r = 0; r < 3; r++)
+                if (w.status[r] != OPT_ENOMEM)
+                    fail_msg("allocation %ld of rank %d, rank %d: %s", k, odd, r, w.message[r]);
+        }
+    }
+    remove(CHECKPOINT);
+    remove(CHECKPOINT ".bak");
+}
+
+static void a_sum_that_fails_ends_training(void **state)
+{
+    work w = writing();
+    const int sums = ranks_run(3, -1, work_train, &w);
+
+    (void)state;
+    for (int n = 0; n < sums; n++) {
+        ranks_run(3, n, work_train, &w);
+        for (int r = 0; r < 3; r++)
+            if (w.status[r] != OPT_ECOMM)
+                fail_msg("sum %d, rank %d: %s", n, r, w.message[r]);
+    }
+    remove(CHECKPOINT);
+    remove(CHECKPOINT ".bak");
+}
+
+/* ---- Any parameters ------------------------------------------------------------------------------------ */
+
+enum { LOOSE = 6, MOST = 7 };
+
+/* Of several types, some frozen, here and there in memory. */
+static const struct {
+    opt_dtype dtype;
+    int64_t n;
+    bool frozen;
+} shape[LOOSE] = {{OPT_F64, 5, false}, {OPT_F64, 3, true},  {OPT_F32, MOST, false},
+                  {OPT_F32, 2, false}, {OPT_F32, 4, false}, {OPT_F64, 1, true}};
+
+typedef struct loose {
+    bool sharded, gathers;
+    opt_status status[RANKS_MOST];
+    double value[RANKS_MOST][LOOSE][MOST];
+} loose;
+
+/* Shares of what the ranks have: by sums alone, so by what <opt/base.h> says of gather. */
+static opt_status gather(void *ud, void *buf, const int64_t *start, opt_dtype t)
+{
+    opt_comm *c = ud;
+    const size_t size = t == OPT_F64 ? sizeof(double) : sizeof(float);
+
+    memset(buf, 0, (size_t)start[c->rank] * size);
+    memset((char *)buf + (size_t)start[c->rank + 1] * size, 0,
+           (size_t)(start[c->size] - start[c->rank + 1]) * size);
+    return c->sum(c->ud, buf, (size_t)start[c->size], t);
+}
+
+static opt_status sum_of(void *ud, void *buf, size_t n, opt_dtype t)
+{
+    opt_comm *c = ud;
+
+    return c->sum(c->ud, buf, n, t);
+}
+
+static void step_loose(opt_comm comm, void *arg)
+{
+    loose *l = arg;
+    opt_comm inner = comm;
+    opt_ctx *ctx;
+    opt_param p[LOOSE] = {{0}};
+    static const char *const names[LOOSE] = {"a", "b", "c", "d", "e", "f"};
+    opt_optim *o = NULL;
+    opt_status s = OPT_OK;
+
+    if (l->gathers)
+        comm =
+            (opt_comm){.rank = comm.rank, .size = comm.size, .sum = sum_of, .gather = gather, .ud = &inner};
+    ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm});
+    for (int i = 0; !s && i < LOOSE; i++) {
+        p[i] = (opt_param){.name = names[i], .frozen = shape[i].frozen};
+        s = opt_tensor_new(ctx, shape[i].dtype, 1, &shape[i].n, &p[i].value);
+        if (!s)
+            s = opt_tensor_new(ctx, shape[i].dtype, 1, &shape[i].n, &p[i].grad);
+    }
+    if (!s)
+        s = opt_optim_new(ctx, &opt_adam, NULL, &(opt_optim_opts){.lr = 0.1, .sharded = l->sharded},
+                          (opt_params){p, LOOSE}, &o);
+    for (int step = 0; !s && step < 3; step++) {
+        for (int i = 0; i < LOOSE; i++)
+            for (int64_t e = 0; e < shape[i].n; e++)
+                opt_set(&p[i].grad, e, comm.rank == 0 ? (double)((i + 2) * (e + 1 + step)) : -0.0);
+        s = opt_optim_step(o);
+    }
+    l->status[comm.rank] = s;
+    for (int i = 0; i < LOOSE; i++)
+        for (int64_t e = 0; e < shape[i].n; e++)
+            l->value[comm.rank][i][e] = opt_get(&p[i].value, e);
+    opt_optim_free(o);
+    for (int i = 0; i < LOOSE; i++) {
+        opt_tensor_free(ctx, &p[i].value);
+        opt_tensor_free(ctx, &p[i].grad);
+    }
+    opt_ctx_free(ctx);
+}
+
+static void parameters_may_be_any(void **state)
+{
+    loose alone = {.sharded = false};
+
+    (void)state;
+    step_loose((opt_comm){0}, &alone);
+    assert_int_equal(alone.status[0], OPT_OK);
+    assert_true(alone.value[0][0][0] < 0 && alone.value[0][1][0] == 0);
+    for (int ranks = 1; ranks <= RANKS_MOST; ranks++)
+        for (int gathers = 0; gathers < 2; gathers++) {
+            loose l = {.sharded = true, .gathers = gathers};
+
+            ranks_run(ranks, -1, step_loose, &l);
+            for (int r = 0; r < ranks; r++) {
+                assert_int_equal(l.status[r], OPT_OK);
+                assert_memory_equal(l.value[r], alone.value[0], sizeof l.value[r]);
+            }
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +318,9 @@ int main(void)
         cmocka_unit_test(a_checkpoint_does_not_depend_on_the_ranks),
         cmocka_unit_test(slots_take_a_ranks_part_of_the_memory),
         cmocka_unit_test(a_method_that_searches_is_not_sharded),
+        cmocka_unit_test(all_hear_that_one_has_no_memory),
+        cmocka_unit_test(a_sum_that_fails_ends_training),
+        cmocka_unit_test(parameters_may_be_any),
     };
 
     return cmocka_run_group_tests_name("train, sharded", tests, NULL, NULL);

@@ -32,7 +32,7 @@ opt_status opt__begin_sum(opt_ctx *ctx, const char *what, void *buf, int64_t n, 
 {
     const opt_comm *c = &ctx->comm;
 
-    if (c->size < 2 || c->begin == NULL)
+    if (c->begin == NULL)
         return opt__sum(ctx, what, buf, n, dtype);
     ctx->summing = true;
     return c->begin(c->ud, buf, (size_t)n, dtype) == OPT_OK ? OPT_OK : opt__comm_failed(ctx, what);

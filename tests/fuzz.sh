@@ -29,12 +29,13 @@ for name in "$@"; do
     mkdir -p "$work/$name.corpus" "$work/$name.min" "$work/$name.found"
     cp tests/fuzz/corpus/"$name"/* "$work/$name.corpus/" 2>/dev/null || true
     echo "==== $name"
-    "$work/$name" -timeout=20 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 -interrupted_exitcode=0 \
+    "$work/$name" -timeout=20 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
         -artifact_prefix="$work/$name.found/" "$work/$name.corpus" 2>"$work/$name.log" &
     process=$!
     while used=$(ps -o cputimes= -p $process) && [ "$used" -lt "$seconds" ]; do sleep 1; done
     kill -INT $process 2>/dev/null || true # it says what it has done and ends well
-    wait $process || echo "FOUND: see $work/$name.log"
+    wait $process || true # the status says that it was stopped
+    [ -z "$(ls "$work/$name.found")" ] && ! grep -q ERROR "$work/$name.log" || echo "FOUND: see $work/$name.log"
     echo "${used:-fewer} seconds of processor time"
     grep -E "stat::number_of_executed|cov:" "$work/$name.log" | tail -2
     "$work/$name" -merge=1 -max_len=8192 "$work/$name.min" "$work/$name.corpus" 2>/dev/null || true

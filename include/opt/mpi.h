@@ -45,7 +45,8 @@ opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out);
 void opt_mpi_free(opt_mpi *mpi);
 
 /* For contexts of the thread that called MPI_Init, one at a time. A sum that fails says which rank it waited
- * for; all later ones fail too. */
+ * for; all later ones fail too. Gradients are summed while others are computed, which takes a network that
+ * does not take the cores' time; with begin, poll and finish set to NULL they are not. */
 opt_comm opt_mpi_comm(opt_mpi *mpi);
 
 #ifdef __cplusplus

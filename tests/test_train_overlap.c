@@ -15,7 +15,7 @@ enum { VALUES = INPUTS * WIDE + WIDE + 2 * (WIDE * WIDE + WIDE) + WIDE * OUTPUTS
 typedef struct work {
     int threads;
     int64_t chunk;
-    bool plain; /* the model does not say when a gradient is ready */
+    bool plain; /* the model says nothing of use of when a gradient is ready */
     opt_status status[RANKS_MOST];
     char message[RANKS_MOST][200];
     double *weights[RANKS_MOST]; /* [VALUES] */
@@ -25,9 +25,15 @@ static opt_status grad_without_saying(void *self, const opt_batch *part, double 
 {
     const opt_model *net = self;
     opt_batch quiet = *part;
+    opt_status s;
 
     quiet.ready = NULL;
-    return net->grad(net->self, &quiet, loss);
+    if (part->ready != NULL)
+        part->ready(part->ready_ud, 1000); /* none */
+    s = net->grad(net->self, &quiet, loss);
+    if (part->ready != NULL && !s)
+        part->ready(part->ready_ud, -1); /* all */
+    return s;
 }
 
 static void train(opt_comm comm, void *arg)

@@ -44,9 +44,9 @@ typedef struct worker {
 } worker;
 
 struct opt__pool {
-    const opt_ctx *ctx;
     _Alignas(64) atomic_uint turn;
     atomic_int asleep;
+    const opt_ctx *ctx;
     opt__part *run;
     void *arg;
     worker *worker;     /* [threads]; 0 is the caller */

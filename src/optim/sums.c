@@ -38,7 +38,7 @@ static opt_status begin(opt_optim *o, int first, int end)
 /* Where sums are cut does not depend on when they are begun: they have to be the same on every rank. */
 void opt__begin_sums_over_ranks(opt_optim *o, int first)
 {
-    while (!o->sums_failed && o->unsummed > first) {
+    while (!o->sums_failed && o->unsummed > 0 && o->unsummed > first) {
         int64_t bytes = 0;
         int p = o->unsummed;
 

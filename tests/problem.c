@@ -55,11 +55,17 @@ void problem_free(problem *p)
 void job_new(job *j, opt_ctx *ctx, const opt_method *method, const opt_optim_opts *optim,
              const opt_batches_opts *batches)
 {
-    const opt_mlp_opts net = {.size = {2, 3, 1}, .act = OPT_TANH, .seed = 1};
+    job_new_net(j, ctx, &(opt_mlp_opts){.size = {2, 3, 1}, .act = OPT_TANH, .seed = 1}, method, optim,
+                batches);
+}
+
+void job_new_net(job *j, opt_ctx *ctx, const opt_mlp_opts *net, const opt_method *method,
+                 const opt_optim_opts *optim, const opt_batches_opts *batches)
+{
     opt_source source;
 
     *j = (job){0};
-    problem_new(&j->p, ctx, &net, JOB_ROWS);
+    problem_new(&j->p, ctx, net, JOB_ROWS);
     source = opt_source_table(&j->p.data);
     j->model = opt_mlp_model(j->p.net);
     assert_ok(ctx, opt_optim_new(ctx, method, NULL, optim ? optim : &(opt_optim_opts){.lr = 0.1},

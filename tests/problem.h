@@ -34,6 +34,10 @@ void job_new(job *j, opt_ctx *ctx, const opt_method *method, const opt_optim_opt
              const opt_batches_opts *batches);
 void job_free(job *j);
 
+/* The same with another network, whose labels suit OPT_BCE. */
+void job_new_net(job *j, opt_ctx *ctx, const opt_mlp_opts *net, const opt_method *method,
+                 const opt_optim_opts *optim, const opt_batches_opts *batches);
+
 /* All that a run's future depends on but its place in the batches; to be compared as bytes. */
 typedef struct snapshot {
     double value[JOB_VALUES], slot[2][JOB_VALUES];

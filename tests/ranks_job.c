@@ -7,11 +7,17 @@
 static snapshot weights(const job *j)
 {
     snapshot s = {.steps = opt_optim_steps(j->optim)};
-    int k = 0;
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
 
-    for (int i = 0; i < j->model.params.n; i++)
-        for (int64_t e = 0; e < opt_tensor_len(&j->model.params.at[i].value); e++)
-            s.value[k++] = opt_get(&j->model.params.at[i].value, e);
+    for (int i = 0; i < j->model.params.n; i++) {
+        const opt_tensor *w = &j->model.params.at[i].value;
+        const unsigned char *bytes = w->data;
+        const size_t size = w->dtype == OPT_F32 ? sizeof(float) : sizeof(double);
+
+        for (size_t b = 0; b < (size_t)opt_tensor_len(w) * size; b++)
+            hash = (hash ^ bytes[b]) * UINT64_C(1099511628211);
+    }
+    memcpy(&s.value[0], &hash, sizeof hash);
     return s;
 }
 
@@ -27,7 +33,10 @@ void work_train(opt_comm comm, void *arg)
 
     count_init(&c);
     ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm, .allocator = c.allocator});
-    job_new(&j, ctx, w->method, &w->optim, &w->batches);
+    if (w->net.size[0] > 0)
+        job_new_net(&j, ctx, &w->net, w->method, &w->optim, &w->batches);
+    else
+        job_new(&j, ctx, w->method, &w->optim, &w->batches);
     source = opt_source_table(&j.p.data);
     if (w->validated)
         opts.validation = &source;
@@ -43,7 +52,7 @@ void work_train(opt_comm comm, void *arg)
     if (comm.rank == w->odd)
         w->allocations = c.calls - before;
     strcpy(w->message[comm.rank], opt_errmsg(ctx));
-    w->end[comm.rank] = w->optim.sharded ? weights(&j) : job_snapshot(&j);
+    w->end[comm.rank] = w->optim.sharded || w->net.size[0] > 0 ? weights(&j) : job_snapshot(&j);
     job_free(&j);
     opt_ctx_free(ctx);
 }

@@ -11,6 +11,7 @@
 /* What all ranks are to do, and how each fared. */
 typedef struct work {
     const opt_method *method;
+    opt_mlp_opts net; /* job_new's, unless it has sizes */
     opt_optim_opts optim;
     opt_batches_opts batches;
     opt_train_opts train;
@@ -27,7 +28,8 @@ typedef struct work {
     snapshot end[RANKS_MOST];
 } work;
 
-/* A rank_job. In place of the slots, of which a sharded optimizer has a part, `end` then has zeros. */
+/* A rank_job. Of a sharded optimizer, which has a part of the slots, and of a network of one's own, `end` has
+ * a hash of all the weights in value[0] and zeros. */
 void work_train(opt_comm comm, void *arg);
 
 /* Ranks, of any number, come to the bits of one alone. */

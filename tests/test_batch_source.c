@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mini-batches from any source, over several ranks, and what is refused.
+ * Mini-batches from any source, and what is refused.
  */
 #include <string.h>
 
@@ -156,93 +156,6 @@ static void the_status_of_the_source_is_passed_on(void **state)
         opt_batches_free(batches);
     }
     opt_ctx_free(ctx);
-}
-
-/* ---- Several ranks ------------------------------------------------------------------------------------- */
-
-static opt_status never_sum(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    (void)ud, (void)buf, (void)n, (void)t;
-    fail_msg("%s", "batches need no sum");
-    return OPT_ECOMM;
-}
-
-/* Whether the ranks' parts of every batch, one after the other, are the batch that one rank alone has. */
-static void check_ranks(int ranks, int64_t rows, int64_t size, bool drop_last)
-{
-    const opt_batches_opts opts = {.size = size, .seed = 8, .drop_last = drop_last, .chunk = 1 + rows % 3};
-    made_up m = {.rows = rows, .y_cols = 1, .dtype = OPT_F64};
-    opt_ctx *alone = opt_ctx_new(NULL), *ctx[8];
-    opt_batches *whole = batches_of(alone, &m, &opts), *part[8];
-    opt_batch w, p;
-
-    for (int r = 0; r < ranks; r++) {
-        ctx[r] = opt_ctx_new(&(opt_ctx_opts){.comm = {r, ranks, never_sum, NULL}});
-        part[r] = batches_of(ctx[r], &m, &opts);
-        assert_int_equal(opt_batches_count(part[r]), opt_batches_count(whole));
-        assert_ok(ctx[r], opt_batches_begin(part[r], 1));
-    }
-    assert_ok(alone, opt_batches_begin(whole, 1));
-    while (opt_batches_next(whole, &w) == OPT_OK) {
-        const double *x = w.x.data, *y = w.y.data;
-
-        for (int r = 0; r < ranks; r++) {
-            assert_ok(ctx[r], opt_batches_next(part[r], &p));
-            assert_int_equal(p.index, w.index);
-            assert_int_equal(p.global_rows, w.global_rows);
-            assert_int_equal(p.x.data == NULL, p.y.data == NULL);
-            if (p.x.data == NULL)
-                continue;
-            assert_int_equal(p.x.dim[0], p.y.dim[0]);
-            assert_in_range(p.x.dim[0], 1, w.x.dim[0]);
-            assert_memory_equal(p.x.data, x, (size_t)opt_tensor_len(&p.x) * sizeof *x);
-            assert_memory_equal(p.y.data, y, (size_t)opt_tensor_len(&p.y) * sizeof *y);
-            x += opt_tensor_len(&p.x);
-            y += opt_tensor_len(&p.y);
-        }
-        assert_ptr_equal(x, (const double *)w.x.data + opt_tensor_len(&w.x));
-        assert_ptr_equal(y, (const double *)w.y.data + opt_tensor_len(&w.y));
-    }
-    for (int r = 0; r < ranks; r++) {
-        assert_int_equal(opt_batches_next(part[r], &p), OPT_END);
-        opt_batches_free(part[r]);
-        opt_ctx_free(ctx[r]);
-    }
-    opt_batches_free(whole);
-    opt_ctx_free(alone);
-}
-
-/* With every raggedness: batches of fewer rows than ranks, and last batches of any size. */
-static void the_parts_of_the_ranks_make_up_the_batch(void **state)
-{
-    (void)state;
-    for (int ranks = 1; ranks <= 8; ranks++)
-        for (int64_t rows = 1; rows <= 20; rows++)
-            for (int64_t size = 1; size <= rows; size++)
-                check_ranks(ranks, rows, size, rows % 2);
-    check_ranks(3, 100, 64, false);
-}
-
-/* Batches of 2^k chunks are shared evenly by 2^j ranks; by others none has more than twice its share. */
-static void the_rows_are_spread_evenly(void **state)
-{
-    made_up m = {.rows = 64, .dtype = OPT_F32};
-
-    (void)state;
-    for (int ranks = 1; ranks <= 8; ranks++)
-        for (int r = 0; r < ranks; r++) {
-            opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.comm = {r, ranks, never_sum, NULL}});
-            opt_batches *batches = batches_of(ctx, &m, &(opt_batches_opts){.size = 64, .chunk = 8});
-            const bool even = 8 % ranks == 0;
-            opt_batch b;
-
-            assert_ok(ctx, opt_batches_begin(batches, 1));
-            assert_ok(ctx, opt_batches_next(batches, &b));
-            assert_in_range(b.x.dim[0], even ? 64 / ranks : 8, even ? 64 / ranks : 2 * 64 / ranks);
-            assert_int_equal(b.chunk, 8);
-            opt_batches_free(batches);
-            opt_ctx_free(ctx);
-        }
 }
 
 /* ---- What is refused ----------------------------------------------------------------------------------- */
@@ -438,8 +351,6 @@ int main(void)
         cmocka_unit_test(batches_hold_what_the_source_wrote),
         cmocka_unit_test(a_failed_read_is_tried_again),
         cmocka_unit_test(the_status_of_the_source_is_passed_on),
-        cmocka_unit_test(the_parts_of_the_ranks_make_up_the_batch),
-        cmocka_unit_test(the_rows_are_spread_evenly),
         cmocka_unit_test(sizes_out_of_range_are_refused),
         cmocka_unit_test(sources_that_make_no_sense_are_refused),
         cmocka_unit_test(sources_too_large_are_refused),

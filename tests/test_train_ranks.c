@@ -41,6 +41,8 @@ static void so_they_do_with_every_option(void **state)
     work_check_same(w);
     w.optim.average = 0.9;
     work_check_same(w);
+    w.method = &opt_muon; /* of whose slots some parameters have one, some the other */
+    work_check_same(w);
     w = (work){.method = &opt_lbfgs,
                .optim = {.lr = 1, .l2 = 0.01},
                .batches = {.size = JOB_ROWS, .chunk = 1},
@@ -163,6 +165,21 @@ static void lose_model(work *w, job *j)
     j->model.grad = NULL;
 }
 
+static void rename_bias(work *w, job *j)
+{
+    static opt_param other[8];
+    opt_status s;
+
+    assert_in_range(j->model.params.n, 1, 8);
+    memcpy(other, j->model.params.at, (size_t)j->model.params.n * sizeof *other);
+    other[1].name = "bias";
+    j->model.params.at = other;
+    opt_optim_free(j->optim);
+    s = opt_optim_new(j->p.ctx, w->method, NULL, &w->optim, j->model.params, &j->optim);
+    if (s)
+        strcpy(w->message[0], "no optimizer");
+}
+
 static void ranks_that_differ_are_refused(void **state)
 {
     static const struct {
@@ -174,6 +191,7 @@ static void ranks_that_differ_are_refused(void **state)
         {lose_rows, "rank 2: batches.rows is 9 where rank 0 has 10"},
         {change_weight, "rank 2: W2 is f64 [1, 3] with checksum "},
         {lose_model, "rank 2: train: "},
+        {rename_bias, "rank 2: \"bias\" stands where rank 0 has \"b1\""},
     };
 
     (void)state;
@@ -255,116 +273,6 @@ static void so_does_one_by_which_a_failure_is_told(void **state)
     }
 }
 
-/* ---- Hooks that do not do as they should --------------------------------------------------------------- */
-
-static opt_status others_add_nothing(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    (void)ud, (void)buf, (void)n, (void)t;
-    return OPT_OK;
-}
-
-static opt_status all_is_nan(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    (void)ud;
-    for (size_t i = 0; i < n; i++)
-        if (t == OPT_F64)
-            ((double *)buf)[i] = (double)NAN;
-        else
-            ((float *)buf)[i] = NAN;
-    return OPT_OK;
-}
-
-static opt_status all_is_lost(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    const int *sums = ud;
-
-    if (*sums > 0)
-        memset(buf, 0, n * (t == OPT_F64 ? sizeof(double) : sizeof(float)));
-    return OPT_OK;
-}
-
-static opt_status no_sum(void *ud, void *buf, size_t n, opt_dtype t)
-{
-    (void)ud, (void)buf, (void)n, (void)t;
-    return OPT_EIO;
-}
-
-static opt_status never_done(void *ud)
-{
-    (void)ud;
-    return OPT_EIO;
-}
-
-static void no_poll(void *ud)
-{
-    (void)ud;
-}
-
-static const char *no_words(void *ud)
-{
-    (void)ud;
-    return "";
-}
-
-/* One rank that takes itself for the first of two. */
-static void check_hook(opt_comm comm, opt_status status, const char *part)
-{
-    work w = usual;
-    snapshot before;
-
-    comm.size = 2;
-    w.train.epochs = 0;
-    work_train((opt_comm){0}, &w);
-    before = w.end[0];
-    w.train.epochs = 2;
-    work_train(comm, &w);
-    assert_int_equal(w.status[0], status);
-    if (strstr(w.message[0], part) == NULL)
-        fail_msg("\"%s\" without \"%s\"", w.message[0], part);
-    assert_memory_equal(&w.end[0], &before, sizeof before);
-}
-
-static void hooks_that_fail_do_no_harm(void **state)
-{
-    (void)state;
-    check_hook((opt_comm){.sum = no_sum}, OPT_ECOMM, "agreeing over ranks failed");
-    check_hook((opt_comm){.sum = no_sum, .message = no_words}, OPT_ECOMM, "agreeing over ranks failed");
-    check_hook((opt_comm){.sum = all_is_nan}, OPT_ECOMM, "sums over ranks are none");
-    check_hook((opt_comm){.sum = others_add_nothing, .begin = no_sum, .poll = no_poll, .finish = never_done},
-               OPT_ECOMM, "adam: summing gradients over ranks failed");
-    check_hook(
-        (opt_comm){
-            .sum = others_add_nothing, .begin = others_add_nothing, .poll = no_poll, .finish = never_done},
-        OPT_ECOMM, "adam: summing gradients over ranks failed");
-}
-
-static int lost;
-
-static opt_status lose_and_fail(void *self, const opt_batch *part, double *loss)
-{
-    (void)self, (void)part, (void)loss;
-    lost = 1;
-    return OPT_EDTYPE;
-}
-
-static void lose(work *w, job *j)
-{
-    (void)w;
-    j->model.grad = lose_and_fail;
-}
-
-/* A failure that the others do not hear of is still one. */
-static void what_sums_lose_is_known_to_who_said_it(void **state)
-{
-    work w = usual;
-
-    (void)state;
-    w.upset = lose;
-    w.odd = 0;
-    work_train((opt_comm){.size = 2, .sum = all_is_lost, .ud = &lost}, &w);
-    assert_int_equal(w.status[0], OPT_EDTYPE);
-}
-
 /* ---- Files --------------------------------------------------------------------------------------------- */
 
 static int64_t lines_of(const char *path)
@@ -418,8 +326,6 @@ int main(void)
         cmocka_unit_test(when_one_stops_all_do),
         cmocka_unit_test(a_sum_that_fails_ends_training),
         cmocka_unit_test(so_does_one_by_which_a_failure_is_told),
-        cmocka_unit_test(hooks_that_fail_do_no_harm),
-        cmocka_unit_test(what_sums_lose_is_known_to_who_said_it),
         cmocka_unit_test(of_several_ranks_the_first_writes),
         cmocka_unit_test(all_hear_that_a_file_cannot_be_written),
     };

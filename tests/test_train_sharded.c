@@ -8,6 +8,10 @@
 #include "ranks_job.h"
 
 #define CHECKPOINT "test_train_sharded.safetensors"
+#define BYTES      (1 << 16) /* more than a checkpoint has */
+
+/* So many weights that each of 8 ranks has some, and a method of whole matrices cuts between several. */
+static const opt_mlp_opts wide = {.size = {2, 24, 8, 8, 1}, .act = OPT_TANH, .seed = 1};
 
 static opt_status no_sum(void *ud, void *buf, size_t n, opt_dtype t)
 {
@@ -25,6 +29,7 @@ static void sharded_ranks_learn_what_one_does(void **state)
     for (size_t m = 0; m < sizeof methods / sizeof *methods; m++)
         for (int average = 0; average < 2; average++) {
             work w = {.method = methods[m],
+                      .net = wide,
                       .optim = {.lr = 0.1, .sharded = true, .clip_norm = 0.5, .weight_decay = 0.01},
                       .batches = {.size = 4, .seed = 2, .chunk = 1},
                       .train = {.epochs = 3, .keep_best = true},
@@ -38,14 +43,14 @@ static void sharded_ranks_learn_what_one_does(void **state)
 }
 
 /* The bytes of a file. */
-static int64_t contents_of(const char *path, char contents[static 1 << 14])
+static int64_t contents_of(const char *path, char contents[static BYTES])
 {
     FILE *f = fopen(path, "rb");
     size_t n;
 
     assert_non_null(f);
-    n = fread(contents, 1, 1 << 14, f);
-    assert_true(n > 0 && n < 1 << 14);
+    n = fread(contents, 1, BYTES, f);
+    assert_true(n > 0 && n < BYTES);
     fclose(f);
     return (int64_t)n;
 }
@@ -60,11 +65,12 @@ static void load(work *w, job *j)
 static void a_checkpoint_does_not_depend_on_the_ranks(void **state)
 {
     static const opt_method *const methods[] = {&opt_adam, &opt_adam_bf16, &opt_muon};
-    static char mine[1 << 14], theirs[1 << 14];
+    static char mine[BYTES], theirs[BYTES];
 
     (void)state;
     for (int m = 0; m < 3; m++) {
         work w = {.method = methods[m],
+                  .net = wide,
                   .optim = {.lr = 0.1, .average = 0.5},
                   .batches = {.size = 4, .seed = 2, .chunk = 1},
                   .train = {.epochs = 2, .checkpoint = CHECKPOINT}},
@@ -105,6 +111,8 @@ static void a_checkpoint_does_not_depend_on_the_ranks(void **state)
 
 typedef struct measured {
     bool sharded;
+    long fail_at; /* an allocation of the optimizer's, from 1 */
+    opt_status status[RANKS_MOST];
     int64_t bytes[RANKS_MOST];
 } measured;
 
@@ -123,9 +131,11 @@ static void make_optimizer(opt_comm comm, void *arg)
 
     if (opt_mlp_new(ctx, &opts, &net) == OPT_OK) {
         before = c.bytes;
-        if (opt_optim_new(ctx, &opt_adam, NULL, &(opt_optim_opts){.lr = 1, .sharded = m->sharded},
-                          opt_mlp_params(net), &o) == OPT_OK)
-            m->bytes[comm.rank] = (int64_t)(c.bytes - before);
+        if (m->fail_at > 0)
+            c.fail_from = c.calls + m->fail_at - 1;
+        m->status[comm.rank] = opt_optim_new(
+            ctx, &opt_adam, NULL, &(opt_optim_opts){.lr = 1, .sharded = m->sharded}, opt_mlp_params(net), &o);
+        m->bytes[comm.rank] = (int64_t)(c.bytes - before);
     }
     opt_optim_free(o);
     opt_mlp_free(net);
@@ -148,6 +158,22 @@ static void slots_take_a_ranks_part_of_the_memory(void **state)
         assert_in_range(whole - m.bytes[r], slots * 3 / 4 - 1024, slots * 3 / 4 + 1024);
 }
 
+static void an_optimizer_without_memory_is_none(void **state)
+{
+    measured m = {.sharded = true};
+
+    (void)state;
+    do {
+        m.fail_at++;
+        ranks_run(2, -1, make_optimizer, &m);
+        for (int r = 0; r < 2; r++) {
+            assert_int_equal(m.status[r], m.status[0]);
+            assert_true(m.status[r] == OPT_OK || (m.status[r] == OPT_ENOMEM && m.bytes[r] == 0));
+        }
+    } while (m.status[0] != OPT_OK);
+    assert_true(m.fail_at > 4);
+}
+
 static void a_method_that_searches_is_not_sharded(void **state)
 {
     work w = {.method = &opt_adam, .optim = {.lr = 0.1, .sharded = true}};
@@ -164,9 +190,10 @@ static void a_method_that_searches_is_not_sharded(void **state)
     opt_ctx_free(ctx);
 }
 
-static work writing(void)
+static work writing(const opt_method *method)
 {
-    work w = {.method = &opt_adam,
+    work w = {.method = method,
+              .net = wide,
               .optim = {.lr = 0.1, .average = 0.5, .sharded = true},
               .batches = {.size = 4, .seed = 2, .chunk = 1},
               .train = {.epochs = 2, .keep_best = true, .checkpoint = CHECKPOINT},
@@ -180,7 +207,7 @@ static void all_hear_that_one_has_no_memory(void **state)
 {
     (void)state;
     for (int odd = 0; odd < 3; odd++) {
-        work w = writing();
+        work w = writing(odd == 1 ? &opt_adam_bf16 : &opt_adam);
 
         w.odd = odd;
         ranks_run(3, -1, work_train, &w);
@@ -199,15 +226,19 @@ static void all_hear_that_one_has_no_memory(void **state)
 
 static void a_sum_that_fails_ends_training(void **state)
 {
-    work w = writing();
-    const int sums = ranks_run(3, -1, work_train, &w);
+    static const opt_method *const methods[] = {&opt_adam, &opt_adam_bf16};
 
     (void)state;
-    for (int n = 0; n < sums; n++) {
-        ranks_run(3, n, work_train, &w);
-        for (int r = 0; r < 3; r++)
-            if (w.status[r] != OPT_ECOMM)
-                fail_msg("sum %d, rank %d: %s", n, r, w.message[r]);
+    for (int m = 0; m < 2; m++) {
+        work w = writing(methods[m]);
+        const int sums = ranks_run(3, -1, work_train, &w);
+
+        for (int n = 0; n < sums; n++) {
+            ranks_run(3, n, work_train, &w);
+            for (int r = 0; r < 3; r++)
+                if (w.status[r] != OPT_ECOMM)
+                    fail_msg("sum %d, rank %d: %s", n, r, w.message[r]);
+        }
     }
     remove(CHECKPOINT);
     remove(CHECKPOINT ".bak");
@@ -215,21 +246,29 @@ static void a_sum_that_fails_ends_training(void **state)
 
 /* ---- Any parameters ------------------------------------------------------------------------------------ */
 
-enum { LOOSE = 6, MOST = 7 };
+enum { LOOSE = 7, MOST = 40 };
 
-/* Of several types, some frozen, here and there in memory. */
+/* Of several types, some frozen, some end to end in memory and others here and there. */
 static const struct {
     opt_dtype dtype;
     int64_t n;
-    bool frozen;
-} shape[LOOSE] = {{OPT_F64, 5, false}, {OPT_F64, 3, true},  {OPT_F32, MOST, false},
-                  {OPT_F32, 2, false}, {OPT_F32, 4, false}, {OPT_F64, 1, true}};
+    bool frozen, follows; /* where the one before ends */
+} shape[LOOSE] = {{OPT_F64, 35, false, false}, {OPT_F64, 3, true, false},  {OPT_F64, 1, false, false},
+                  {OPT_F32, 40, false, false}, {OPT_F32, 22, false, true}, {OPT_F32, 14, false, false},
+                  {OPT_F64, 1, true, false}};
 
 typedef struct loose {
-    bool sharded, gathers;
+    bool sharded, gathers, gather_fails;
+    char message[RANKS_MOST][128];
     opt_status status[RANKS_MOST];
     double value[RANKS_MOST][LOOSE][MOST];
 } loose;
+
+static opt_status gather_nothing(void *ud, void *buf, const int64_t *start, opt_dtype t)
+{
+    (void)ud, (void)buf, (void)start, (void)t;
+    return OPT_EIO;
+}
 
 /* Shares of what the ranks have: by sums alone, so by what <opt/base.h> says of gather. */
 static opt_status gather(void *ud, void *buf, const int64_t *start, opt_dtype t)
@@ -250,65 +289,122 @@ static opt_status sum_of(void *ud, void *buf, size_t n, opt_dtype t)
     return c->sum(c->ud, buf, n, t);
 }
 
-static void step_loose(opt_comm comm, void *arg)
+/* The tensors of p, zeros. */
+static opt_status make_loose(opt_ctx *ctx, opt_param p[LOOSE])
+{
+    static const char *const names[LOOSE] = {"a", "b", "c", "d", "e", "f", "g"};
+    opt_status s = OPT_OK;
+
+    for (int i = 0; !s && i < LOOSE; i++) {
+        int64_t n = shape[i].n;
+
+        p[i] = (opt_param){.name = names[i], .frozen = shape[i].frozen};
+        if (shape[i].follows) {
+            p[i].value = opt_tensor_view(OPT_F32, (float *)p[i - 1].value.data + shape[i - 1].n, 1, &n);
+            p[i].grad = opt_tensor_view(OPT_F32, (float *)p[i - 1].grad.data + shape[i - 1].n, 1, &n);
+            continue;
+        }
+        if (i + 1 < LOOSE && shape[i + 1].follows)
+            n += shape[i + 1].n;
+        s = opt_tensor_new(ctx, shape[i].dtype, 1, &n, &p[i].value);
+        if (!s)
+            s = opt_tensor_new(ctx, shape[i].dtype, 1, &n, &p[i].grad);
+        p[i].value.dim[0] = p[i].grad.dim[0] = shape[i].n;
+    }
+    return s;
+}
+
+static void free_loose(opt_ctx *ctx, opt_param p[LOOSE])
+{
+    for (int i = 0; i < LOOSE; i++)
+        if (!shape[i].follows) {
+            opt_tensor_free(ctx, &p[i].value);
+            opt_tensor_free(ctx, &p[i].grad);
+        }
+}
+
+/* Three steps, and a checkpoint. */
+static opt_status step_loose(opt_ctx *ctx, bool sharded, int rank, opt_param p[LOOSE])
+{
+    opt_optim *o = NULL;
+    opt_status s = opt_optim_new(ctx, &opt_adam, NULL, &(opt_optim_opts){.lr = 0.1, .sharded = sharded},
+                                 (opt_params){p, LOOSE}, &o);
+
+    for (int step = 0; !s && step < 3; step++) {
+        for (int i = 0; i < LOOSE; i++)
+            for (int64_t e = 0; e < shape[i].n; e++)
+                opt_set(&p[i].grad, e, rank == 0 ? (double)((i + 2) * (e + 1 + step)) : -0.0);
+        s = opt_optim_step(o);
+    }
+    if (!s && (sharded || rank == 0))
+        s = opt_save(ctx, CHECKPOINT, (opt_params){p, LOOSE}, o, NULL);
+    opt_optim_free(o);
+    return s;
+}
+
+static void work_loose(opt_comm comm, void *arg)
 {
     loose *l = arg;
     opt_comm inner = comm;
     opt_ctx *ctx;
     opt_param p[LOOSE] = {{0}};
-    static const char *const names[LOOSE] = {"a", "b", "c", "d", "e", "f"};
-    opt_optim *o = NULL;
-    opt_status s = OPT_OK;
+    opt_status s;
 
     if (l->gathers)
-        comm =
-            (opt_comm){.rank = comm.rank, .size = comm.size, .sum = sum_of, .gather = gather, .ud = &inner};
+        comm = (opt_comm){.rank = comm.rank,
+                          .size = comm.size,
+                          .sum = sum_of,
+                          .gather = l->gather_fails ? gather_nothing : gather,
+                          .ud = &inner};
     ctx = opt_ctx_new(&(opt_ctx_opts){.comm = comm});
-    for (int i = 0; !s && i < LOOSE; i++) {
-        p[i] = (opt_param){.name = names[i], .frozen = shape[i].frozen};
-        s = opt_tensor_new(ctx, shape[i].dtype, 1, &shape[i].n, &p[i].value);
-        if (!s)
-            s = opt_tensor_new(ctx, shape[i].dtype, 1, &shape[i].n, &p[i].grad);
-    }
+    s = make_loose(ctx, p);
     if (!s)
-        s = opt_optim_new(ctx, &opt_adam, NULL, &(opt_optim_opts){.lr = 0.1, .sharded = l->sharded},
-                          (opt_params){p, LOOSE}, &o);
-    for (int step = 0; !s && step < 3; step++) {
-        for (int i = 0; i < LOOSE; i++)
-            for (int64_t e = 0; e < shape[i].n; e++)
-                opt_set(&p[i].grad, e, comm.rank == 0 ? (double)((i + 2) * (e + 1 + step)) : -0.0);
-        s = opt_optim_step(o);
-    }
+        s = step_loose(ctx, l->sharded, comm.rank, p);
     l->status[comm.rank] = s;
+    snprintf(l->message[comm.rank], sizeof l->message[0], "%s", opt_errmsg(ctx));
     for (int i = 0; i < LOOSE; i++)
         for (int64_t e = 0; e < shape[i].n; e++)
             l->value[comm.rank][i][e] = opt_get(&p[i].value, e);
-    opt_optim_free(o);
-    for (int i = 0; i < LOOSE; i++) {
-        opt_tensor_free(ctx, &p[i].value);
-        opt_tensor_free(ctx, &p[i].grad);
-    }
+    free_loose(ctx, p);
     opt_ctx_free(ctx);
 }
 
 static void parameters_may_be_any(void **state)
 {
-    loose alone = {.sharded = false};
+    static char mine[BYTES], theirs[BYTES];
+    static loose alone, l;
+    int64_t n;
 
     (void)state;
-    step_loose((opt_comm){0}, &alone);
+    work_loose((opt_comm){0}, &alone);
     assert_int_equal(alone.status[0], OPT_OK);
     assert_true(alone.value[0][0][0] < 0 && alone.value[0][1][0] == 0);
+    n = contents_of(CHECKPOINT, mine);
     for (int ranks = 1; ranks <= RANKS_MOST; ranks++)
         for (int gathers = 0; gathers < 2; gathers++) {
-            loose l = {.sharded = true, .gathers = gathers};
-
-            ranks_run(ranks, -1, step_loose, &l);
+            l = (loose){.sharded = true, .gathers = gathers};
+            ranks_run(ranks, -1, work_loose, &l);
             for (int r = 0; r < ranks; r++) {
                 assert_int_equal(l.status[r], OPT_OK);
                 assert_memory_equal(l.value[r], alone.value[0], sizeof l.value[r]);
             }
+            assert_int_equal(contents_of(CHECKPOINT, theirs), n);
+            assert_memory_equal(mine, theirs, (size_t)n);
         }
+    remove(CHECKPOINT);
+    remove(CHECKPOINT ".bak");
+}
+
+static void what_cannot_be_gathered_is_an_error(void **state)
+{
+    static loose l = {.sharded = true, .gathers = true, .gather_fails = true};
+
+    (void)state;
+    ranks_run(2, -1, work_loose, &l);
+    for (int r = 0; r < 2; r++) {
+        assert_int_equal(l.status[r], OPT_ECOMM);
+        assert_string_equal(l.message[r], "adam: gathering over ranks failed");
+    }
 }
 
 int main(void)
@@ -317,10 +413,12 @@ int main(void)
         cmocka_unit_test(sharded_ranks_learn_what_one_does),
         cmocka_unit_test(a_checkpoint_does_not_depend_on_the_ranks),
         cmocka_unit_test(slots_take_a_ranks_part_of_the_memory),
+        cmocka_unit_test(an_optimizer_without_memory_is_none),
         cmocka_unit_test(a_method_that_searches_is_not_sharded),
         cmocka_unit_test(all_hear_that_one_has_no_memory),
         cmocka_unit_test(a_sum_that_fails_ends_training),
         cmocka_unit_test(parameters_may_be_any),
+        cmocka_unit_test(what_cannot_be_gathered_is_an_error),
     };
 
     return cmocka_run_group_tests_name("train, sharded", tests, NULL, NULL);

@@ -381,6 +381,32 @@ static void a_copy_predicts_alike(void **state)
     two_free(&g);
 }
 
+static void bf16_slot(const void *hyper, int slot, opt_tensor *like)
+{
+    (void)hyper, (void)slot;
+    like->dtype = OPT_BF16;
+}
+
+/* Of two versions of a method, say. */
+static void a_state_of_another_dtype_is_not_copied(void **state)
+{
+    const opt_method mine = {.name = "mine", .slot = {"s"}, .update = nothing};
+    opt_method other = mine;
+    opt_optim *a, *b;
+    two f;
+
+    (void)state;
+    other.shape_slot = bf16_slot;
+    two_init(&f, 1);
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &mine, NULL, &fine, f.params, &a));
+    assert_ok(f.ctx, opt_optim_new(f.ctx, &other, NULL, &fine, f.params, &b));
+    assert_fails(f.ctx, opt_optim_copy_state(a, b), OPT_EINVAL,
+                 "copy_state: settings of mine that need another slot s of a");
+    opt_optim_free(a);
+    opt_optim_free(b);
+    two_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +417,7 @@ int main(void)
         cmocka_unit_test(other_weights_predict),
         cmocka_unit_test(predict_may_use_products_and_scratch),
         cmocka_unit_test(a_copy_predicts_alike),
+        cmocka_unit_test(a_state_of_another_dtype_is_not_copied),
     };
     return cmocka_run_group_tests_name("writing", tests, NULL, NULL);
 }

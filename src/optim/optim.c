@@ -161,13 +161,15 @@ static void find_runs(opt_optim *o)
 
     for (int p = 0; p < o->nparams; p++) {
         const opt_param *param = &o->params[p];
-        const opt_tensor w = opt__own(o, p, &param->value), g = opt__own(o, p, &param->grad);
+        const opt_tensor w = opt__own(o, p, &param->value);
         const int64_t number = first + (o->sharded ? o->share[p].first : 0);
         opt__run *r = o->runs + o->nruns;
+        opt_tensor g;
 
         first += opt_tensor_len(&param->value);
         if (param->frozen || opt_tensor_len(&w) == 0)
             continue;
+        g = opt__own(o, p, &param->grad);
         if (o->nruns > 0 && continues(o, r - 1, p, number, &w, &g)) {
             extend(o, r - 1, opt_tensor_len(&w));
             continue;

@@ -74,7 +74,7 @@ opt_tensor opt__own(const opt_optim *o, int p, const opt_tensor *t)
 
     if (s == NULL || s->n == opt_tensor_len(t))
         return *t;
-    return (opt_tensor){t->data ? opt__at(t, s->first) : NULL, t->dtype, 1, {s->n}};
+    return (opt_tensor){opt__at(t, s->first), t->dtype, 1, {s->n}};
 }
 
 /* t's elements, each of which `width` numbers of t stand for and whose first is number `first` of all, from

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mpi_calls.h"
+#include "mpi_world.h"
 
 #include <stddef.h>
 
@@ -93,7 +94,7 @@ void calls_hurry(void)
                              &shared);
     PMPI_Win_shared_query(shared, 0, &size, &unit, &hurried);
     calls_begin(CALL_NONE, 0);
-    PMPI_Barrier(MPI_COMM_WORLD);
+    world_barrier();
 }
 
 void calls_no_hurry(void)
@@ -115,12 +116,14 @@ double MPI_Wtime(void)
 
 /* ---- Memory -------------------------------------------------------------------------------------------- */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void __real_free(void *p);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void __wrap_free(void *p);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 void *__wrap_malloc(size_t size)
 {
@@ -146,29 +149,40 @@ void __wrap_free(void *p)
 
 /* ---- MPI ----------------------------------------------------------------------------------------------- */
 
-int MPI_Comm_dup(MPI_Comm comm, MPI_Comm *out)
+static int duplicate_asleep(MPI_Comm comm, MPI_Comm *out)
 {
-    int error = PMPI_Comm_dup(comm, out);
+    MPI_Request request;
+    const int error = PMPI_Comm_idup(comm, out, &request);
 
-    if (fails(CALL_COMM_DUP)) {
-        PMPI_Comm_free(out);
-        return MPI_ERR_OTHER;
-    }
-    communicators++;
-    duplicate = *out;
+    world_wait(request);
     return error;
 }
 
-int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *out)
+static int made_communicator(call which, int error, MPI_Comm *out)
 {
-    int error = PMPI_Comm_split_type(comm, type, key, info, out);
-
-    if (fails(CALL_SPLIT_TYPE)) {
+    if (fails(which)) {
         PMPI_Comm_free(out);
         return MPI_ERR_OTHER;
     }
     communicators++;
     return error;
+}
+
+int MPI_Comm_dup(MPI_Comm comm, MPI_Comm *out)
+{
+    const int error = made_communicator(CALL_COMM_DUP, duplicate_asleep(comm, out), out);
+
+    duplicate = error == MPI_SUCCESS ? *out : MPI_COMM_NULL;
+    return error;
+}
+
+/* Where it is made hundreds of times, it is not: that takes its time, and all ranks are on this machine. */
+int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *out)
+{
+    const int error =
+        hurried != NULL ? duplicate_asleep(comm, out) : PMPI_Comm_split_type(comm, type, key, info, out);
+
+    return made_communicator(CALL_SPLIT_TYPE, error, out);
 }
 
 int MPI_Comm_free(MPI_Comm *comm)
@@ -179,8 +193,10 @@ int MPI_Comm_free(MPI_Comm *comm)
 
 int MPI_Allreduce(const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
-    int error = PMPI_Allreduce(from, to, n, type, op, comm);
+    MPI_Request request;
+    int error = PMPI_Iallreduce(from, to, n, type, op, comm, &request);
 
+    world_wait(request);
     return fails(CALL_ALLREDUCE) ? MPI_ERR_OTHER : error;
 }
 

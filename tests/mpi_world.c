@@ -26,29 +26,49 @@ int world_end(int failed)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-void world_assert(bool fact, const char *text, const char *file, int line)
-{
-    int mine = fact, all = 0;
-
-    PMPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-    if (!mine)
-        fprintf(stderr, "rank %d of %d: not so: %s\n", world_rank, world_size, text);
-    _assert_true((unsigned long)all, mine ? "a fact of another rank" : text, file, line);
-}
-
-bool world_any(bool fact)
-{
-    int mine = fact, any = 0;
-
-    PMPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
-    return any != 0;
-}
-
 void world_sleep(double seconds)
 {
     const struct timespec pause = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
 
     nanosleep(&pause, NULL);
+}
+
+void world_wait(MPI_Request request)
+{
+    int done = 0;
+
+    PMPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    while (!done) {
+        world_sleep(2e-5);
+        PMPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    }
+}
+
+void world_barrier(void)
+{
+    MPI_Request request;
+
+    PMPI_Ibarrier(MPI_COMM_WORLD, &request);
+    world_wait(request);
+}
+
+bool world_any(bool fact)
+{
+    MPI_Request request;
+    int mine = fact, any = 0;
+
+    PMPI_Iallreduce(&mine, &any, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD, &request);
+    world_wait(request);
+    return any != 0;
+}
+
+void world_assert(bool fact, const char *text, const char *file, int line)
+{
+    const bool all = !world_any(!fact);
+
+    if (!fact)
+        fprintf(stderr, "rank %d of %d: not so: %s\n", world_rank, world_size, text);
+    _assert_true(all, fact ? "a fact of another rank" : text, file, line);
 }
 
 /* ---- Arrays -------------------------------------------------------------------------------------------- */

@@ -25,6 +25,11 @@ bool world_any(bool fact);
 
 void world_sleep(double seconds);
 
+/* Until the request is done, or all ranks have come here, asleep: there may be more ranks than cores, and
+ * MPI's own calls may keep theirs busy. */
+void world_wait(MPI_Request request);
+void world_barrier(void);
+
 /* An array of this rank's values, to be freed with free: each rank has others. */
 void *world_array(size_t n, opt_dtype dtype);
 

@@ -192,7 +192,7 @@ static void gather_one(const opt_comm *comm, const int64_t *start, opt_dtype dty
                 dtype == OPT_F64 ? ((double *)(void *)array)[i] : (double)((float *)(void *)array)[i];
             const double there = world_value(r, i, dtype);
 
-            ok = memcmp(&x, &there, sizeof x) == 0 && ok;
+            ok = x == there && ok;
         }
     assert_all(s == OPT_OK && ok);
     free(array);

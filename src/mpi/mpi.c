@@ -352,26 +352,27 @@ static void free_memory(opt_mpi *m)
     free(m);
 }
 
-/* NULL when memory is short. */
-static opt_mpi *new_of_size(int size)
+/* One like it, with memory of its own; NULL when that is short. */
+static opt_mpi *new_like(const opt_mpi *from)
 {
-    opt_mpi *m = calloc(1, sizeof *m);
+    const size_t size = (size_t)from->size;
+    opt_mpi *m = malloc(sizeof *m);
 
     if (m == NULL)
         return NULL;
-    m->size = size;
-    m->request = calloc(2 * (size_t)size, sizeof(MPI_Request));
-    m->status = calloc(2 * (size_t)size, sizeof(MPI_Status));
-    m->part = calloc((size_t)size, sizeof(void *));
-    m->number = calloc((size_t)size, sizeof(int));
-    m->room = malloc(BUCKET + (size_t)size * sizeof(double));
+    *m = *from;
+    m->request = calloc(2 * size, sizeof(MPI_Request));
+    m->status = calloc(2 * size, sizeof(MPI_Status));
+    m->part = calloc(size, sizeof(void *));
+    m->number = calloc(size, sizeof(int));
+    m->room = malloc(BUCKET + size * sizeof(double));
     if (!m->request || !m->status || !m->part || !m->number || !m->room) {
         free_memory(m);
         return NULL;
     }
-    for (int i = 0; i < 2 * size; i++)
+    for (int i = 0; i < 2 * m->size; i++)
         m->request[i] = MPI_REQUEST_NULL;
-    for (int i = 0; i < size; i++)
+    for (int i = 0; i < m->size; i++)
         m->number[i] = i;
     return m;
 }
@@ -394,30 +395,25 @@ static opt_status agree(MPI_Comm comm, opt_mpi_opts opts, bool duplicated, bool 
 /* A rank that cannot go on still makes every collective call, or the others would wait for it there. */
 opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
 {
-    MPI_Comm duplicate;
-    bool crowded, duplicated;
-    int size;
-    opt_mpi *m;
+    opt_mpi like = {.opts = opts ? *opts : (opt_mpi_opts){0}}, *m;
+    bool duplicated;
     opt_status s;
 
     if (out == NULL)
         return OPT_EINVAL;
-    MPI_Comm_size(comm, &size);
-    m = new_of_size(size);
-    crowded = is_crowded(comm);
-    duplicated = MPI_Comm_dup(comm, &duplicate) == MPI_SUCCESS;
-    s = agree(comm, opts ? *opts : (opt_mpi_opts){0}, duplicated, m != NULL);
+    MPI_Comm_rank(comm, &like.rank);
+    MPI_Comm_size(comm, &like.size);
+    like.crowded = is_crowded(comm);
+    duplicated = MPI_Comm_dup(comm, &like.comm) == MPI_SUCCESS;
+    m = new_like(&like);
+    s = agree(comm, like.opts, duplicated, m != NULL);
     if (s) {
         if (duplicated)
-            MPI_Comm_free(&duplicate);
+            MPI_Comm_free(&like.comm);
         free_memory(m);
         return s;
     }
-    MPI_Comm_set_errhandler(duplicate, MPI_ERRORS_RETURN);
-    m->comm = duplicate;
-    m->opts = opts ? *opts : (opt_mpi_opts){0};
-    m->crowded = crowded;
-    MPI_Comm_rank(comm, &m->rank);
+    MPI_Comm_set_errhandler(like.comm, MPI_ERRORS_RETURN);
     *out = m;
     return OPT_OK;
 }

@@ -5,8 +5,7 @@
  *
  * Some tests play the other ranks by hand: they speak to rank 0 over its own communicator.
  */
-#include "mpi/mpi.h"
-
+#include "mpi/mpi.h" /* tags */
 #include "mpi_calls.h"
 #include "mpi_world.h"
 
@@ -56,7 +55,7 @@ static void miss(int missed, size_t n, bool any_order)
     opt_status s = OPT_ECOMM, later = OPT_ECOMM;
     bool right, named = true;
 
-    PMPI_Barrier(MPI_COMM_WORLD);
+    world_barrier();
     calls_begin(CALL_NONE, 0);
     if (world_rank != missed) {
         s = sum_of(&comm, n, &right);
@@ -84,8 +83,10 @@ static void test_missed(void **state)
         return;
     for (int rank = 0; rank<world_size; rank += world_size> 3 ? world_size - 1 : 1)
         miss(rank, 5, false);
-    miss(world_size - 1, 1000, false);
-    miss(0, 1000, true);
+    if (world_size == 2)
+        miss(0, 1000, true);
+    if (world_size == 3)
+        miss(1, 1000, false);
 
     /* All go on with another. */
     mpi = world_new(60, false);
@@ -108,7 +109,7 @@ static void test_chain(void **state)
         return;
     mpi = world_new(patience, false);
     comm = opt_mpi_comm(mpi);
-    PMPI_Barrier(MPI_COMM_WORLD);
+    world_barrier();
     if (world_rank == late)
         world_sleep(patience / 2);
     if (world_rank != missed) {
@@ -135,7 +136,7 @@ static void test_lost(void **state)
     mpi = world_new(patience, false);
     comm = opt_mpi_comm(mpi);
     calls_lose_message(1);
-    PMPI_Barrier(MPI_COMM_WORLD);
+    world_barrier();
     s = sum_of(&comm, 5, &right);
     calls_begin(CALL_NONE, 0);
     assert_all(s == OPT_ECOMM);
@@ -153,7 +154,7 @@ static void test_late(void **state)
         opt_status s[2];
 
         if (world_rank == world_size - 1)
-            world_sleep(0.25);
+            world_sleep(0.15);
         s[0] = sum_of(&comm, 5, &right[0]);
         s[1] = sum_of(&comm, 1000, &right[1]);
         assert_all(s[0] == OPT_OK && right[0]);
@@ -179,7 +180,7 @@ static void test_in_time(void **state)
         start[r + 1] = r + 1;
     array[world_rank] = world_rank + 1;
     calls_deny_done();
-    PMPI_Barrier(MPI_COMM_WORLD);
+    world_barrier();
     s = comm.gather(comm.ud, array, start, OPT_F64);
     calls_begin(CALL_NONE, 0);
     for (int r = 0; r < world_size; r++)

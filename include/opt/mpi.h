@@ -36,8 +36,9 @@ typedef struct opt_mpi_opts {
 /* A communicator for sums: of as many ranks as take part, with room for the parts they exchange. */
 typedef struct opt_mpi opt_mpi;
 
-/* Called by all ranks of `comm`, which is duplicated, after MPI_Init. opts may be NULL. OPT_EINVAL for a
- * timeout below 0 or not finite, or ranks with other options than rank 0; OPT_ENOMEM; OPT_ECOMM. */
+/* Called by all ranks of `comm`, which is duplicated, after MPI_Init. opts may be NULL. OPT_EINVAL when out
+ * is NULL, a timeout below 0 or not finite, or the options not the same on all ranks; OPT_ENOMEM; OPT_ECOMM.
+ * What goes wrong on one rank is returned on all. */
 opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out);
 
 /* After the contexts that use it and before MPI_Finalize; NULL is allowed. After a sum that failed its memory

@@ -327,66 +327,93 @@ static const char *message(void *ud)
 
 /* ---- Public -------------------------------------------------------------------------------------------- */
 
-static void count_cores(opt_mpi *m)
+/* Whether there are more ranks on this machine than cores. */
+static bool is_crowded(MPI_Comm comm)
 {
     MPI_Comm here;
     int ranks = 1;
 
-    if (MPI_Comm_split_type(m->comm, MPI_COMM_TYPE_SHARED, m->rank, MPI_INFO_NULL, &here) != MPI_SUCCESS)
-        return;
+    if (MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here) != MPI_SUCCESS)
+        return false;
     MPI_Comm_size(here, &ranks);
     MPI_Comm_free(&here);
-    m->crowded = ranks > sysconf(_SC_NPROCESSORS_ONLN);
+    return ranks > sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-/* OPT_OK when every rank has memory and the same options as rank 0. */
-static opt_status agree(opt_mpi *m)
+static void free_memory(opt_mpi *m)
 {
-    const bool room = m->request && m->status && m->part && m->number && m->room;
-    double first[2] = {m->opts.timeout, m->opts.any_order};
-    int ok[2] = {room}, all[2] = {0};
-
-    if (MPI_Bcast(first, 2, MPI_DOUBLE, 0, m->comm) != MPI_SUCCESS)
-        return OPT_ECOMM;
-    ok[1] = first[0] == m->opts.timeout && (first[1] > 0) == m->opts.any_order;
-    if (MPI_Allreduce(ok, all, 2, MPI_INT, MPI_MIN, m->comm) != MPI_SUCCESS)
-        return OPT_ECOMM;
-    return !all[0] ? OPT_ENOMEM : !all[1] ? OPT_EINVAL : OPT_OK;
-}
-
-opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
-{
-    opt_mpi *m;
-    opt_status s;
-
-    if (out == NULL || (opts != NULL && !(opts->timeout >= 0 && isfinite(opts->timeout))))
-        return OPT_EINVAL;
-    m = calloc(1, sizeof *m);
     if (m == NULL)
-        return OPT_ENOMEM;
-    m->opts = opts ? *opts : (opt_mpi_opts){0};
-    if (MPI_Comm_dup(comm, &m->comm) != MPI_SUCCESS) {
-        free(m);
-        return OPT_ECOMM;
-    }
-    MPI_Comm_set_errhandler(m->comm, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(m->comm, &m->rank);
-    MPI_Comm_size(m->comm, &m->size);
-    m->request = calloc(2 * (size_t)m->size, sizeof(MPI_Request));
-    m->status = calloc(2 * (size_t)m->size, sizeof(MPI_Status));
-    m->part = calloc((size_t)m->size, sizeof(void *));
-    m->number = calloc((size_t)m->size, sizeof(int));
-    m->room = malloc(BUCKET + (size_t)m->size * sizeof(double));
-    s = agree(m);
-    if (s) {
-        opt_mpi_free(m);
-        return s;
+        return;
+    free(m->request);
+    free(m->status);
+    free(m->part);
+    free(m->number);
+    free(m->room);
+    free(m);
+}
+
+/* One like it, with memory of its own; NULL when that is short. */
+static opt_mpi *new_like(const opt_mpi *from)
+{
+    const size_t size = (size_t)from->size;
+    opt_mpi *m = malloc(sizeof *m);
+
+    if (m == NULL)
+        return NULL;
+    *m = *from;
+    m->request = calloc(2 * size, sizeof(MPI_Request));
+    m->status = calloc(2 * size, sizeof(MPI_Status));
+    m->part = calloc(size, sizeof(void *));
+    m->number = calloc(size, sizeof(int));
+    m->room = malloc(BUCKET + size * sizeof(double));
+    if (!m->request || !m->status || !m->part || !m->number || !m->room) {
+        free_memory(m);
+        return NULL;
     }
     for (int i = 0; i < 2 * m->size; i++)
         m->request[i] = MPI_REQUEST_NULL;
     for (int i = 0; i < m->size; i++)
         m->number[i] = i;
-    count_cores(m);
+    return m;
+}
+
+/* What the ranks come to together: OPT_OK when each has options in range, the same as all others, a
+ * communicator and memory. */
+static opt_status agree(MPI_Comm comm, opt_mpi_opts opts, bool duplicated, bool room)
+{
+    const bool in_range = opts.timeout >= 0 && isfinite(opts.timeout);
+    const double timeout = in_range ? opts.timeout : 0, order = opts.any_order;
+    double mine[] = {in_range, timeout, -timeout, order, -order, duplicated, room}, least[7];
+
+    if (MPI_Allreduce(mine, least, 7, MPI_DOUBLE, MPI_MIN, comm) != MPI_SUCCESS)
+        return OPT_ECOMM;
+    if (least[0] < 1 || least[1] < -least[2] || least[3] < -least[4])
+        return OPT_EINVAL;
+    return least[5] < 1 ? OPT_ECOMM : least[6] < 1 ? OPT_ENOMEM : OPT_OK;
+}
+
+/* A rank that cannot go on still makes every collective call, or the others would wait for it there. */
+opt_status opt_mpi_new(MPI_Comm comm, const opt_mpi_opts *opts, opt_mpi **out)
+{
+    opt_mpi like = {.opts = opts ? *opts : (opt_mpi_opts){0}}, *m;
+    bool duplicated;
+    opt_status s;
+
+    if (out == NULL)
+        return OPT_EINVAL;
+    MPI_Comm_rank(comm, &like.rank);
+    MPI_Comm_size(comm, &like.size);
+    like.crowded = is_crowded(comm);
+    duplicated = MPI_Comm_dup(comm, &like.comm) == MPI_SUCCESS;
+    m = new_like(&like);
+    s = agree(comm, like.opts, duplicated, m != NULL);
+    if (s) {
+        if (duplicated)
+            MPI_Comm_free(&like.comm);
+        free_memory(m);
+        return s;
+    }
+    MPI_Comm_set_errhandler(like.comm, MPI_ERRORS_RETURN);
     *out = m;
     return OPT_OK;
 }
@@ -396,12 +423,7 @@ void opt_mpi_free(opt_mpi *m)
     if (m == NULL || m->broken)
         return;
     MPI_Comm_free(&m->comm);
-    free(m->request);
-    free(m->status);
-    free(m->part);
-    free(m->number);
-    free(m->room);
-    free(m);
+    free_memory(m);
 }
 
 opt_comm opt_mpi_comm(opt_mpi *m)

@@ -98,7 +98,7 @@ static int last_of_chain(opt_mpi *m)
 
     for (int asked = 0; asked < m->size; asked++) {
         next = ask(m, last);
-        if (next < 0 || next == m->rank || next == last)
+        if (next < 0 || next == m->rank)
             break;
         last = next;
     }
@@ -138,21 +138,19 @@ opt_status opt__mpi_finish(opt_mpi *m, int n)
 {
     const bool all = n == 2 * m->size;
     const double start = MPI_Wtime();
+    int done = 0, error = MPI_Testall(n, m->request, &done, m->status);
 
-    for (;;) {
-        double waited;
-        int done, error = MPI_Testall(n, m->request, &done, m->status);
+    while (error == MPI_SUCCESS && !done) {
+        const double waited = m->opts.timeout > 0 ? MPI_Wtime() - start : 0;
 
-        if (error == MPI_SUCCESS && done)
-            return OPT_OK;
-        waited = m->opts.timeout > 0 ? MPI_Wtime() - start : 0;
         if (waited > m->opts.timeout)
             return time_is_up(m, all);
-        if (error == MPI_SUCCESS && all && waited > 0.1) /* longer than a sum takes that goes well */
+        if (all && waited > 0.1) /* longer than a sum takes that goes well */
             error = answer(m);
-        if (error != MPI_SUCCESS)
-            return opt__mpi_failed(m, error);
         if (m->crowded)
             sched_yield();
+        if (error == MPI_SUCCESS)
+            error = MPI_Testall(n, m->request, &done, m->status);
     }
+    return error == MPI_SUCCESS ? OPT_OK : opt__mpi_failed(m, error);
 }

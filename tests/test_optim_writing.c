@@ -401,7 +401,7 @@ static void a_state_of_another_dtype_is_not_copied(void **state)
     assert_ok(f.ctx, opt_optim_new(f.ctx, &mine, NULL, &fine, f.params, &a));
     assert_ok(f.ctx, opt_optim_new(f.ctx, &other, NULL, &fine, f.params, &b));
     assert_fails(f.ctx, opt_optim_copy_state(a, b), OPT_EINVAL,
-                 "copy_state: settings of mine that need another slot s of a");
+                 "copy_state: settings of mine that need another slot s of A");
     opt_optim_free(a);
     opt_optim_free(b);
     two_free(&f);

@@ -55,6 +55,7 @@ void work_train(opt_comm comm, void *arg)
     w->end[comm.rank] = w->optim.sharded || w->net.size[0] > 0 ? weights(&j) : job_snapshot(&j);
     job_free(&j);
     opt_ctx_free(ctx);
+    w->left[comm.rank] = c.live;
 }
 
 void work_check_same(work w)

@@ -20,8 +20,9 @@ typedef struct work {
     void (*upset)(struct work *w, job *j);
     void (*all)(struct work *w, job *j); /* what every rank does before */
     int64_t stop;                        /* that rank answers OPT_STOP after this step */
-    long short_of;    /* its allocation of this number, from 1 once there is a job, fails */
-    long allocations; /* how many it made since */
+    long short_of;         /* its allocation of this number, from 1 once there is a job, fails */
+    long allocations;      /* how many it made since */
+    long left[RANKS_MOST]; /* allocations that were not freed */
     opt_status status[RANKS_MOST];
     char message[RANKS_MOST][512];
     trace t[RANKS_MOST];

@@ -216,7 +216,7 @@ static void all_hear_that_one_has_no_memory(void **state)
             w.short_of = k;
             ranks_run(3, -1, work_train, &w);
             for (int r = 0; r < 3; r++)
-                if (w.status[r] != OPT_ENOMEM)
+                if (w.status[r] != OPT_ENOMEM || w.left[r] != 0)
                     fail_msg("allocation %ld of rank %d, rank %d: %s", k, odd, r, w.message[r]);
         }
     }
@@ -236,7 +236,7 @@ static void a_sum_that_fails_ends_training(void **state)
         for (int n = 0; n < sums; n++) {
             ranks_run(3, n, work_train, &w);
             for (int r = 0; r < 3; r++)
-                if (w.status[r] != OPT_ECOMM)
+                if (w.status[r] != OPT_ECOMM || w.left[r] != 0)
                     fail_msg("sum %d, rank %d: %s", n, r, w.message[r]);
         }
     }

@@ -136,14 +136,13 @@ opt_status opt__gather_weights(opt_optim *o)
 static opt_status gather_bf16(const opt_optim *o, int64_t first, int64_t width, const opt_tensor *t)
 {
     const int64_t n = opt_tensor_len(t);
-    opt_tensor wide;
+    opt_tensor wide = {0};
     opt_status s = opt__agree(o->ctx, opt_tensor_new(o->ctx, OPT_F32, 1, &n, &wide), NULL, 0);
 
-    if (s)
-        return s;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; !s && i < n; i++)
         opt_set(&wide, i, opt_get(t, i));
-    s = gather(o, first, width, &wide);
+    if (!s)
+        s = gather(o, first, width, &wide);
     for (int64_t i = 0; !s && i < n; i++)
         opt_set(t, i, opt_get(&wide, i));
     opt_tensor_free(o->ctx, &wide);

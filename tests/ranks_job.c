@@ -3,6 +3,23 @@
 
 #include <string.h>
 
+const work work_usual = {.method = &opt_adam,
+                         .optim = {.lr = 0.1},
+                         .batches = {.size = 4, .seed = 2, .chunk = 1},
+                         .train = {.epochs = 2}};
+
+static opt_status cannot_learn(void *self, const opt_batch *part, double *loss)
+{
+    (void)self, (void)part, (void)loss;
+    return OPT_EFORMAT;
+}
+
+void work_learn_nothing(work *w, job *j)
+{
+    (void)w;
+    j->model.grad = cannot_learn;
+}
+
 /* Without the slots, of which a rank of a sharded optimizer has a part. */
 static snapshot weights(const job *j)
 {

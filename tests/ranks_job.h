@@ -29,6 +29,12 @@ typedef struct work {
     snapshot end[RANKS_MOST];
 } work;
 
+/* Two epochs of Adam in batches of 4 rows. */
+extern const work work_usual;
+
+/* An `upset`: the model's gradient fails with OPT_EFORMAT. */
+void work_learn_nothing(work *w, job *j);
+
 /* A rank_job. Of a sharded optimizer, which has a part of the slots, and of a network of one's own, `end` has
  * a hash of all the weights in value[0] and zeros. */
 void work_train(opt_comm comm, void *arg);

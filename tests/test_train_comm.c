@@ -7,23 +7,6 @@
 
 #include "ranks_job.h"
 
-static const work usual = {.method = &opt_adam,
-                           .optim = {.lr = 0.1},
-                           .batches = {.size = 4, .seed = 2, .chunk = 1},
-                           .train = {.epochs = 2}};
-
-static opt_status cannot_learn(void *self, const opt_batch *part, double *loss)
-{
-    (void)self, (void)part, (void)loss;
-    return OPT_EFORMAT;
-}
-
-static void learn_nothing(work *w, job *j)
-{
-    (void)w;
-    j->model.grad = cannot_learn;
-}
-
 static opt_status others_add_nothing(void *ud, void *buf, size_t n, opt_dtype t)
 {
     (void)ud, (void)buf, (void)n, (void)t;
@@ -76,7 +59,7 @@ static const char *no_words(void *ud)
 /* One rank that takes itself for the first of two. */
 static void check_hook(opt_comm comm, opt_status status, const char *part)
 {
-    work w = usual;
+    work w = work_usual;
     snapshot before;
 
     comm.size = 2;
@@ -136,9 +119,9 @@ static void whatever_sums_are_training_ends(void **state)
             int sums;
 
             do {
-                work w = usual;
+                work w = work_usual;
 
-                w.upset = fails ? learn_nothing : NULL;
+                w.upset = fails ? work_learn_nothing : NULL;
                 s.sums = 0;
                 s.at++;
                 work_train((opt_comm){.size = 2, .sum = spoil_one, .ud = &s}, &w);
@@ -167,7 +150,7 @@ static void lose(work *w, job *j)
 /* A failure that the others do not hear of is still one. */
 static void what_sums_lose_is_known_to_who_said_it(void **state)
 {
-    work w = usual;
+    work w = work_usual;
 
     (void)state;
     w.upset = lose;

@@ -52,11 +52,6 @@ static void so_they_do_with_every_option(void **state)
 
 /* ---- The end ------------------------------------------------------------------------------------------- */
 
-static const work usual = {.method = &opt_adam,
-                           .optim = {.lr = 0.1},
-                           .batches = {.size = 4, .seed = 2, .chunk = 1},
-                           .train = {.epochs = 2}};
-
 /* All ranks end with the status and a message with this in it, weights and slots as they were. */
 static void check_end(work w, int ranks, opt_status status, const char *part)
 {
@@ -87,18 +82,6 @@ static void read_nothing(work *w, job *j)
         strcpy(w->message[0], "no batches");
 }
 
-static opt_status cannot_learn(void *self, const opt_batch *part, double *loss)
-{
-    (void)self, (void)part, (void)loss;
-    return OPT_EFORMAT;
-}
-
-static void learn_nothing(work *w, job *j)
-{
-    (void)w;
-    j->model.grad = cannot_learn;
-}
-
 static void spoil_data(work *w, job *j)
 {
     (void)w;
@@ -108,7 +91,7 @@ static void spoil_data(work *w, job *j)
 
 static void the_rank_that_fails_is_named(void **state)
 {
-    work w = usual;
+    work w = work_usual;
 
     (void)state;
     for (int ranks = 2; ranks <= 4; ranks++) {
@@ -118,7 +101,7 @@ static void the_rank_that_fails_is_named(void **state)
         w.upset = read_nothing;
         check_end(w, ranks, OPT_EIO, said);
         snprintf(said, sizeof said, "batch 1: rank %d: not in the expected file format", ranks - 1);
-        w.upset = learn_nothing;
+        w.upset = work_learn_nothing;
         check_end(w, ranks, OPT_EFORMAT, said);
         snprintf(said, sizeof said, "batch 1: rank %d: the batch's x is nan in element 0", ranks - 1);
         w.upset = spoil_data;
@@ -196,7 +179,7 @@ static void ranks_that_differ_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof differ / sizeof *differ; i++) {
-        work w = usual;
+        work w = work_usual;
 
         w.upset = differ[i].upset;
         w.odd = 2;
@@ -216,7 +199,7 @@ static void when_one_stops_all_do(void **state)
     (void)state;
     for (int odd = 0; odd < 3; odd++)
         for (int64_t stop = 1; stop <= 6; stop++) {
-            work w = usual;
+            work w = work_usual;
 
             w.odd = odd;
             w.stop = stop;
@@ -236,7 +219,7 @@ static void a_sum_that_fails_ends_training(void **state)
 
     (void)state;
     for (int m = 0; m < 2; m++) {
-        work w = usual;
+        work w = work_usual;
         int sums;
 
         w.method = methods[m];
@@ -258,7 +241,7 @@ static void a_sum_that_fails_ends_training(void **state)
 /* Nor does it matter what all were about: that a rank has failed, or which. */
 static void so_does_one_by_which_a_failure_is_told(void **state)
 {
-    work w = usual;
+    work w = work_usual;
     int sums;
 
     (void)state;
@@ -289,7 +272,7 @@ static int64_t lines_of(const char *path)
 
 static void of_several_ranks_the_first_writes(void **state)
 {
-    work w = usual;
+    work w = work_usual;
 
     (void)state;
     remove(CHECKPOINT);
@@ -307,7 +290,7 @@ static void of_several_ranks_the_first_writes(void **state)
 
 static void all_hear_that_a_file_cannot_be_written(void **state)
 {
-    work w = usual;
+    work w = work_usual;
 
     (void)state;
     w.train = (opt_train_opts){.epochs = 2, .checkpoint = "no such folder/x"};

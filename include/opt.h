@@ -19,8 +19,10 @@
  *   - A function that can fail returns opt_status; opt_errmsg(ctx) then says what and where, and every
  *     output argument is as it was before the call.
  *   - The library never prints, exits or aborts, and keeps no state outside a context.
- *   - In an options struct 0 (or NULL) means the default; OPT_ZERO means exactly 0.
- *   - One example a row. Memory is taken when an object is made, none by a training step.
+ *   - In an options struct 0 (or NULL) means the default. In those of methods, optimizers, parameters and
+ *     schedules OPT_ZERO means exactly 0.
+ *   - One example a row. Memory is taken when an object is made, none by a training step (but by a network's
+ *     first of more than 128 rows).
  */
 #ifndef OPT_H
 #define OPT_H

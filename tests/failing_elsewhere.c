@@ -226,7 +226,7 @@ static double gradient_with(int threads, long n, long *calls)
     problem p;
     double loss, norm;
 
-    problem_new(&p, ctx, &(opt_mlp_opts){.size = {3, 5, 1}, .act = OPT_TANH}, 300);
+    problem_new(&p, ctx, &(opt_mlp_opts){.size = {3, 200, 60, 1}, .act = OPT_TANH}, 300);
     failing_begin(FAIL_ALL, n);
     assert_ok(ctx, opt_mlp_grad(p.net, &p.data.x, &p.data.y, &loss));
     *calls = failing_end();

@@ -17,6 +17,21 @@ static inline void few_descriptors(void)
 {
     (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64});
 }
+
+/* The lowest descriptor that is free, or -1 where the soft limit of them does not hold, as under valgrind. */
+static inline int lowest_descriptor(void)
+{
+    const int lowest = dup(1);
+    int next;
+
+    close(lowest);
+    (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)lowest, 64});
+    next = dup(1);
+    few_descriptors();
+    if (next >= 0)
+        close(next);
+    return next < 0 ? lowest : -1;
+}
 #else
 #define WIN32_LEAN_AND_MEAN /* the rest makes macros of words such as small */
 #include <windows.h>

@@ -263,6 +263,8 @@ static void tables_that_do_not_fit_are_refused(void **state)
     check_table(&(opt_table){.x = number}, OPT_ESHAPE, "the table's x is a single number");
     check_table(&(opt_table){opt_tensor_view(OPT_F64, a, 1, dim), number}, OPT_ESHAPE,
                 "the table's y is a single number");
+    check_table(&(opt_table){x, opt_tensor_view(OPT_F64, NULL, 1, dim)}, OPT_EINVAL,
+                "the table's y has no data");
     bad.dim[1] = 0;
     check_table(&(opt_table){.x = bad}, OPT_ESHAPE, "the table's x: dim[1] = 0");
     bad.ndim = 5;

@@ -297,14 +297,15 @@ static void memory_may_run_out_at_any_point(void **state)
 /* A compressed file needs two. */
 static void descriptors_may_run_out(void **state)
 {
-    const int lowest = dup(1);
+    const int lowest = lowest_descriptor();
     opt_status s;
 
-    close(lowest);
+    if (lowest < 0)
+        skip();
     idx_make_small(*state);
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)lowest + 1, 64});
     s = attempt(idx_next_form(*state), OPT_F32, -1);
-    setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64});
+    few_descriptors();
     assert_int_equal(s, has_zlib ? OPT_EIO : OPT_EFORMAT);
 }
 #endif

@@ -239,9 +239,10 @@ static void memory_may_run_out_at_any_point(void **state)
 /* A stream has one for each file, and needs one more to open it. */
 static void descriptors_may_run_out(void **state)
 {
-    const int lowest = dup(1);
+    const int lowest = lowest_descriptor();
 
-    close(lowest);
+    if (lowest < 0)
+        skip();
     stream_make_small(*state);
     stream_spill(X_NAME, *state);
     for (int more = 0; more < 4; more++) {
@@ -249,7 +250,7 @@ static void descriptors_may_run_out(void **state)
 
         setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)lowest + (rlim_t)more, 64});
         s = stream_attempt(X_NAME, X_NAME, NULL);
-        setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64});
+        few_descriptors();
         if (more < 3)
             stream_check(s, OPT_EIO, X_NAME ": cannot be opened");
         else

@@ -202,6 +202,8 @@ static void norms_neither_overflow_nor_vanish(void **state)
     f.g[4] = (double)NAN;
     assert_true(isnan(opt_grad_norm(f.ctx, f.params)));
     assert_non_null(strstr(opt_errmsg(f.ctx), "element 2 of the gradient of b"));
+    f.param[0].frozen = f.param[1].frozen = true;
+    assert_true(opt_grad_norm(f.ctx, f.params) == 0); /* of nothing */
     fixture_free(&f);
 }
 

@@ -50,9 +50,22 @@ static void cosine_without_warm_up_or_length(void **state)
     (void)state;
     assert_close(opt_lr_cosine(2, 0, &(opt_cosine_arg){.total = 100}), 2, 0);
     assert_close(opt_lr_cosine(2, 100, &(opt_cosine_arg){.total = 100}), 0, 0);
-    assert_close(opt_lr_cosine(2, 0, &(opt_cosine_arg){.final_fraction = 0.5}), 1, 0);
+    assert_close(opt_lr_cosine(2, 1, &(opt_cosine_arg){.total = 1, .final_fraction = 0.5}), 1, 0);
     assert_close(opt_lr_cosine(2, 5, &(opt_cosine_arg){.warmup = 5, .total = 3, .final_fraction = 0.5}), 1,
                  0);
+}
+
+/* A rate of 0 would train nothing, and say nothing. */
+static void a_length_or_factor_left_out_is_an_error(void **state)
+{
+    (void)state;
+    for (int64_t t = 0; t < 3; t++) {
+        assert_true(isnan(opt_lr_cosine(2, t, &(opt_cosine_arg){.warmup = 5, .final_fraction = 0.5})));
+        assert_true(isnan(opt_lr_polynomial(2, t, &(opt_polynomial_arg){.final_fraction = 0.5})));
+        assert_true(isnan(opt_lr_step(2, t, &(opt_step_arg){.every = 2})));
+        assert_true(isnan(opt_lr_exponential(2, t, &(opt_exponential_arg){.every = 2})));
+        assert_close(opt_lr_step(2, t, &(opt_step_arg){.factor = OPT_ZERO, .every = 2}), t < 2 ? 2 : 0, 0);
+    }
 }
 
 static void exponential_is_step_made_smooth(void **state)
@@ -65,7 +78,7 @@ static void exponential_is_step_made_smooth(void **state)
         assert_close(opt_lr_exponential(3, t, &each) / (3 * pow(0.99, (double)t)), 1, 1e-14);
     }
     assert_close(opt_lr_exponential(3, 0, &a), 3, 0);
-    assert_close(opt_lr_exponential(3, 0, &(opt_exponential_arg){0}), 3, 0);
+    assert_close(opt_lr_exponential(3, 0, &(opt_exponential_arg){.factor = OPT_ZERO}), 3, 0);
     assert_close(opt_lr_exponential(3, 1, &(opt_exponential_arg){.factor = OPT_ZERO}), 0, 0);
     assert_true(isnan(opt_lr_exponential(3, 1, &(opt_exponential_arg){.factor = -0.5})));
 }
@@ -323,6 +336,7 @@ int main(void)
         cmocka_unit_test(step_multiplies_each_period),
         cmocka_unit_test(cosine_warms_up_falls_and_stays),
         cmocka_unit_test(cosine_without_warm_up_or_length),
+        cmocka_unit_test(a_length_or_factor_left_out_is_an_error),
         cmocka_unit_test(exponential_is_step_made_smooth),
         cmocka_unit_test(polynomial_falls_to_its_last_fraction),
         cmocka_unit_test(any_power_will_do),

@@ -352,10 +352,17 @@ static double nan_gradient(int n, const double *x, double *g)
     return f;
 }
 
+static opt_status infinite(void *ud, double *loss)
+{
+    (void)ud;
+    *loss = HUGE_VAL;
+    return OPT_OK;
+}
+
 /* The loss before the step, the step, and the loss after it. */
 static void what_fails_around_a_step_is_passed_on(void **state)
 {
-    double loss = (double)NAN;
+    double loss = (double)NAN, x[MOST_NUMBERS];
     objective o;
 
     (void)state;
@@ -371,6 +378,14 @@ static void what_fails_around_a_step_is_passed_on(void **state)
     assert_fails(o.ctx, objective_search(&o), OPT_ENONFINITE, "gd: element 0 of the gradient of a is nan");
     assert_int_equal(o.calls, 1);
     assert_true(isnan(o.loss));
+    objective_free(&o);
+
+    objective_new(&o, rosenbrock, three, start);
+    objective_optimize(&o, &opt_gd, NULL, NULL);
+    assert_fails(o.ctx, opt_optim_search(o.optim, infinite, NULL, &loss), OPT_ENONFINITE,
+                 "gd: the loss before step 1 is inf");
+    objective_values(&o, x);
+    assert_memory_equal(x, start, sizeof start);
     objective_free(&o);
 }
 

@@ -288,7 +288,7 @@ static void check_not_made(int dtype, int ndim, const int64_t *dim, opt_status s
 
 static void tensors_that_make_no_sense_are_refused(void **state)
 {
-    const int64_t dim[] = {2, 2, 2, 2, 2}, zero[] = {2, 3, 0}, negative[] = {2, -3}, most[] = {INT64_MAX};
+    const int64_t dim[] = {2, 2, 2, 2, 2}, zero[] = {2, 1, 0}, negative[] = {2, -3}, most[] = {INT64_MAX};
     const int64_t wide[] = {INT64_C(1) << 40, INT64_C(1) << 40},
                   wraps[] = {INT64_C(1) << 32, INT64_C(1) << 32};
     const int64_t bytes[] = {INT64_C(1) << 30, INT64_C(1)

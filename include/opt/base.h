@@ -35,7 +35,8 @@ typedef enum opt_status {
  * and opt_tensor_fill know it, and no other function takes it. */
 typedef enum opt_dtype { OPT_F32 = 1, OPT_F64 = 2, OPT_BF16 = 3 } opt_dtype;
 
-/* In an options struct 0 means "the default"; OPT_ZERO means exactly 0. */
+/* In an options struct 0 means "the default". In those of methods, optimizers, parameters and schedules
+ * OPT_ZERO means exactly 0. */
 #define OPT_ZERO (-1.0)
 
 /* One function does it all. p is NULL for new memory; new_size is 0 to release p (the result is ignored).
@@ -101,8 +102,9 @@ opt_ctx *opt_ctx_new(const opt_ctx_opts *opts);
 /* Free every object made with ctx first. NULL is allowed. */
 void opt_ctx_free(opt_ctx *ctx);
 
-/* What went wrong in the last call that failed, for example "adam: beta1 = 1.2 is outside [0, 1)". Empty
- * while nothing has; valid until the next call with ctx. A NULL context gives "out of memory". */
+/* What went wrong in the call that has just failed, for example "adam: beta1 = 1.2 is outside [0, 1)"; valid
+ * until the next call with ctx. A call that was given NULL for its object leaves none of its own. Empty
+ * while nothing has gone wrong. A NULL context gives "out of memory". */
 const char *opt_errmsg(const opt_ctx *ctx);
 
 /* The status in words, for example "shapes do not fit". Never NULL. */

@@ -28,7 +28,8 @@ typedef struct opt_source {
 } opt_source;
 
 /* Examples in memory: row i of x belongs to row i of y. A tensor of one dimension counts as one column, one
- * of more than two as dim[1] * dim[2] * ... columns. y may be zeroed: no labels. */
+ * of more than two as dim[1] * dim[2] * ... columns. y may be zeroed: no labels. One with a dtype but without
+ * data is refused. */
 typedef struct opt_table {
     opt_tensor x, y;
 } opt_table;
@@ -39,8 +40,8 @@ typedef struct opt_batches_opts {
     bool in_order;  /* do not shuffle */
     bool drop_last; /* leave out a last batch smaller than size */
     int64_t chunk;  /* rows that the network takes at a time, in [1, 64]; 0 means 64. A batch's loss and
-                       gradient  are a tree over its chunks, and no chunk is split among ranks: so that 8 ranks
-                       may share  batches of 64, it is 8 */
+                       gradient are a tree over its chunks, and no chunk is split among ranks: so that 8 ranks
+                       may share batches of 64, it is 8 */
 } opt_batches_opts;
 
 /* One batch, valid until the next call with the same opt_batches. x is [n, x_cols], y [n, y_cols]; with

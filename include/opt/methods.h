@@ -189,8 +189,8 @@ typedef struct opt_muon_opts {
 } opt_muon_opts;
 
 /* Rprop: Riedmiller & Braun 1993 (ICNN), as PyTorch has it, for gradients of all examples: the noise of
- * mini-batches turns signs. Slot "prev", zero at first, and "step", which is lr in the first step; a later
- * rate has no effect:
+ * mini-batches turns signs. Slot "prev", zero at first, and "step", which is lr in the first step; later
+ * rates have no effect, but that one of 0 moves nothing:
  *
  *     step <- step eta_plus where g has the sign of prev, step eta_minus where it has the other
  *     step <- min(max(step, step_min), step_max)

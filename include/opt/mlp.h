@@ -12,8 +12,9 @@
  *     OPT_MSE         a = z                        1/(nk) sum (a - y)^2
  *
  * Weights start as He et al. 2015 (arXiv:1502.01852) say for relu, standard normal times sqrt(2 / in); for
- * tanh and sigmoid times sqrt(1 / in) (Xavier, as the course has it). They are drawn with opt_rng_normal from
- * `seed`, W1 first, row by row: np.random.seed(seed), then randn(out, in) for each layer. Biases start at 0.
+ * tanh and sigmoid times sqrt(1 / in) (LeCun et al. 1998; the course calls it Xavier). They are drawn with
+ * opt_rng_normal from `seed`, W1 first, row by row: np.random.seed(seed), then randn(out, in) for each layer.
+ * Biases start at 0.
  */
 #ifndef OPT_MLP_H
 #define OPT_MLP_H
@@ -53,7 +54,8 @@ opt_status opt_mlp_new(opt_ctx *ctx, const opt_mlp_opts *opts, opt_mlp **out);
 void opt_mlp_free(opt_mlp *net);
 
 /* "W1", "b1", "W2", "b2", ...; values lie end to end in memory in this order, and so do gradients. The list
- * is the network's own and valid as long as it is. */
+ * is the network's own and valid as long as it is; frozen, no_decay and the factors of its parameters may be
+ * set before an optimizer is made. */
 opt_params opt_mlp_params(opt_mlp *net);
 
 /* out <- a_L. x is [n, inputs], out [n, outputs], of the network's dtype. OPT_ESHAPE, OPT_EDTYPE. */

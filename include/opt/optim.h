@@ -115,8 +115,8 @@ opt_tensor *opt_optim_slot(opt_optim *o, int param, const char *slot);
 opt_status opt_optim_predicting(opt_optim *o, bool on);
 
 /* Copies slots and step count from src to dst, made with the same method and the same needs for slots, for
- * parameters of the same shapes (OPT_EINVAL, OPT_ESHAPE, OPT_EDTYPE): with the weights, all that a run's
- * future depends on. */
+ * parameters of the same shapes (OPT_EINVAL, OPT_ESHAPE, OPT_EDTYPE): with the weights, all that its steps
+ * depend on but the learning rate. What opt_train knows of the best epoch is not copied. */
 opt_status opt_optim_copy_state(const opt_optim *src, opt_optim *dst);
 
 /* The Euclidean norm of all gradients together, but for frozen parameters'; NaN, with a message, when params
@@ -125,7 +125,8 @@ double opt_grad_norm(opt_ctx *ctx, opt_params params);
 
 /* ---- Schedules: pure functions of the step ------------------------------------------------------------- */
 
-/* Each takes the struct before it as schedule_arg. Without one the rate is NaN, and the next step fails. */
+/* Each takes the struct before it as schedule_arg. Without one, or where total or factor are left out, the
+ * rate is NaN, and the next step fails. */
 
 /* lr0 / (1 + decay floor(t / every)), t in steps. With every = steps an epoch this is the course's
  * lr0 / (1 + decay epoch); with every = 1000 times that, its fixed-interval version. */
@@ -137,7 +138,7 @@ double opt_lr_inverse(double lr0, int64_t t, const void *arg);
 
 /* lr0 factor^floor(t / every). */
 typedef struct opt_step_arg {
-    double factor;
+    double factor; /* OPT_ZERO: 0 */
     int64_t every; /* below 1 means 1 */
 } opt_step_arg;
 double opt_lr_step(double lr0, int64_t t, const void *arg);
@@ -152,9 +153,9 @@ typedef struct opt_cosine_arg {
 double opt_lr_cosine(double lr0, int64_t t, const void *arg);
 
 /* lr0 factor^(t / every), the same as opt_lr_step after whole periods and smooth between them; with every = 1
- * both are PyTorch's ExponentialLR. factor is at least 0. */
+ * both are PyTorch's ExponentialLR. */
 typedef struct opt_exponential_arg {
-    double factor;
+    double factor; /* OPT_ZERO: 0 */
     int64_t every; /* below 1 means 1 */
 } opt_exponential_arg;
 double opt_lr_exponential(double lr0, int64_t t, const void *arg);
@@ -207,8 +208,8 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
 /* The most slots of a method. */
 #define OPT_MAX_SLOTS 4
 
-/* A hyper-parameter: min <= x < max. A method's options struct is its hyper-parameters as doubles, in order.
- */
+/* A hyper-parameter: min <= x < max. A method's options struct is its hyper-parameters as doubles, in order;
+ * of those 0 is taken for dflt, and -1, which is OPT_ZERO, for 0. */
 typedef struct opt_hyper {
     const char *name;
     double dflt, min, max;

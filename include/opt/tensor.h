@@ -31,8 +31,8 @@ typedef struct opt_param {
     const char *name;
     opt_tensor value, grad;
     bool no_decay;
-    bool frozen;      /* never stepped: it has no state, and its gradient is neither looked at nor counted */
-    double lr_factor; /* times the learning rate; >= 0, 0 means 1 */
+    bool frozen;         /* never stepped: it has no state, and its gradient's elements are not looked at */
+    double lr_factor;    /* times the learning rate; >= 0, 0 means 1 */
     double decay_factor; /* times l2 and weight_decay; likewise */
 } opt_param;
 
@@ -51,7 +51,7 @@ opt_status opt_tensor_new(opt_ctx *ctx, opt_dtype dtype, int ndim, const int64_t
 void opt_tensor_free(opt_ctx *ctx, opt_tensor *t);
 
 /* A tensor over the caller's array, which must outlive it. dim may be NULL for ndim 0. If the arguments make
- * no sense, the result's data is NULL and whatever it is passed to says so. */
+ * no sense, the result is zeroed; what it is passed to says that it has no data, unless it may do without. */
 opt_tensor opt_tensor_view(opt_dtype dtype, void *data, int ndim, const int64_t *dim);
 
 /* Rows [first, first + n) of t as a view; data is NULL when t has no such rows. */

@@ -46,7 +46,7 @@ typedef struct opt_progress {
     int64_t epoch, epochs; /* from 1; the last one */
     int64_t step;          /* steps the optimizer has done */
     double loss;           /* mean over the epoch's examples so far, each at the weights of its step */
-    double last_loss;      /* mean over the last batch */
+    double last_loss;      /* mean over the last step's batches */
     double lr;             /* used by the last step */
     double grad_norm;      /* of the last step, before clipping; NaN if `unchecked` without clip_norm */
     double seconds;        /* since opt_train was called */
@@ -92,8 +92,9 @@ typedef struct opt_train_opts {
 
     /* Each epoch adds a line to this file, of its number, step, loss, last_loss, lr, grad_norm, seconds,
      * val_loss and val_accuracy, in one write: a JSON object if the name ends in ".jsonl", otherwise CSV,
-     * which begins with a header. What is not finite is null or nan. It must be a regular file or a device,
-     * not a pipe. Of several ranks the first one writes. */
+     * which begins with a header. What is not finite is null or nan. A run that goes on from a
+     * checkpoint adds its epochs behind what is there. It must be a regular file or a device, not a pipe. Of
+     * several ranks the first one writes. */
     const char *log;
 
     /* After every reduce_patience epochs that are not the best, or since the last time, the learning rate
@@ -106,7 +107,8 @@ typedef struct opt_train_opts {
 /* Trains until `batches` has completed opts->epochs epochs, patience is at an end or a callback says stop;
  * all three return OPT_OK. Called again, with the same objects, it goes on from there, even in the middle of
  * an epoch: the weights and reported losses are those of a run never stopped. If that run is over, it does
- * no more than put back the best weights, if it is to keep them.
+ * no more than put back the best weights, if it is to keep them. Where they have been put back and there are
+ * epochs to go, it goes on from those; to go on from the last ones, load the checkpoint.
  *
  * A method that searches, as opt_lbfgs does, evaluates a batch as often as it needs to, and wants batches of
  * all examples: then training also ends, with OPT_OK, after the epoch in which it finds no lower loss, and
@@ -120,11 +122,11 @@ typedef struct opt_train_opts {
  * A loss or gradient that is not finite ends training with OPT_ENONFINITE before the step; the message names
  * the tensor, epoch and batch, and the weights are those of the step before. A validation loss may be
  * anything. OPT_EINVAL when an option is out of range or asks for what the model has not, the optimizer was
- * made for other parameters than the model's, or the objects by another context than ctx; OPT_ESHAPE or
+ * made for other parameters than the model's, or it or the batches by another context than ctx; OPT_ESHAPE or
  * OPT_EDTYPE when validation has other columns than the batches, or the labels' do not fit the classes.
  * OPT_EIO when a checkpoint or log cannot be written: nothing is lost, and training can go on. Errors of the
- * source, model and optimizer are passed on. All memory, for validation and the best weights, is taken before
- * the first step; a checkpoint takes some while it is written. */
+ * source, model and optimizer are passed on. All memory but the model's, for validation and the best weights,
+ * is taken before the first step; a checkpoint takes some while it is written. */
 opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt_batches *batches,
                      const opt_train_opts *opts);
 

@@ -47,7 +47,7 @@ opt_status opt__check_table(opt_ctx *ctx, const opt_table *table)
     if (table == NULL)
         return opt__fail(ctx, OPT_EINVAL, "batches: the table is NULL");
     s = opt__check_tensor(ctx, "batches: the table's x", &table->x);
-    if (!s && table->y.data != NULL)
+    if (!s && (table->y.data != NULL || table->y.dtype != 0)) /* memory that was not had is not no labels */
         s = opt__check_tensor(ctx, "batches: the table's y", &table->y);
     if (s)
         return s;

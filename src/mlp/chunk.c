@@ -150,10 +150,20 @@ static void backward_part(void *arg, int64_t part, int thread)
         input_gradients(p, input, opt__smaller(l->in_step, l->in - input));
 }
 
+static void backward_whole(void *arg, int64_t part, int thread)
+{
+    backward_part(arg, part, thread);
+    backward_part(arg, part + 1, thread);
+}
+
 void opt__backward_layer(opt__pass *p)
 {
     const opt__layer *l = &p->net->layer[p->i];
     const int64_t input_parts = p->i > 0 ? opt__parts_of(l->in, l->in_step) : 0;
+    const int64_t parts = opt__parts_of(l->out, l->out_step) + input_parts;
 
-    opt__parallel(p->net->ctx, opt__parts_of(l->out, l->out_step) + input_parts, backward_part, p);
+    if (parts == 2 && input_parts == 1 && !l->apart)
+        opt__parallel(p->net->ctx, 1, backward_whole, p);
+    else
+        opt__parallel(p->net->ctx, parts, backward_part, p);
 }

@@ -105,6 +105,7 @@ static void lay_out(opt_mlp *net)
         l->b_at = at + l->in * l->out;
         l->out_step = step_of(net->ctx, l->out, 2 * OPT__LANE * l->in);
         l->in_step = step_of(net->ctx, l->in, 2 * OPT__LANE * l->out);
+        l->apart = 2.0 * OPT__LANE * (double)l->in * (double)l->out >= PART_OPERATIONS;
         l->a = room;
         l->dz = room + OPT__LANE * biases;
         set_param(net, 'W', i, l->w, grad, 2, (int64_t[]){l->out, l->in});

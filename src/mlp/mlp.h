@@ -28,7 +28,8 @@ typedef struct opt__layer {
     int64_t w_at, b_at;        /* where they are among all values, and their gradients among all gradients */
     void *a;                   /* [out, OPT__LANE], activations; of the last layer z */
     void *dz;                  /* [out, OPT__LANE], gradient of the loss by z */
-    int64_t out_step, in_step; /* units that a thread takes at a time */
+    int64_t out_step, in_step; /* units that a thread takes at a time; */
+    bool apart; /* both gradients of the layer are worth a thread each, when neither is divided */
 } opt__layer;
 
 #define OPT__MLP_LEVELS 60

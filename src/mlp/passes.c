@@ -80,7 +80,8 @@ static void add_part(void *arg, int64_t part, int thread)
 /* to[first..end) += from[first..end), of arrays of gradients. */
 static void add_gradients(const opt_mlp *net, int64_t first, int64_t end, void *to, void *from)
 {
-    addition a = {net, to, from, first, end, net->ctx->threads > 1 ? 16384 : end - first};
+    const bool many = net->ctx->threads > 1 && end - first >= 32768;
+    addition a = {net, to, from, first, end, many ? 16384 : end - first};
 
     opt__parallel(net->ctx, opt__parts_of(end - first, a.step), add_part, &a);
 }

@@ -120,7 +120,7 @@ static double run(const step *t, operation what, vector x, double a, vector y)
     const int64_t chunks = (t->n - 1) / t->chunk + 1;
     double sum = 0;
 
-    if (t->n >= INT64_C(8) * OPT__CHUNK)
+    if (t->n >= OPT__SHARED)
         opt__parallel(t->search->ctx, chunks, run_chunk, &w);
     else
         for (int64_t i = 0; i < chunks; i++)

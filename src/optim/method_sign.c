@@ -26,6 +26,8 @@ static opt_status update_rprop(const opt_update *u)
     const double c[OPT__CONSTANTS] = {h->eta_minus, h->eta_plus, h->step_min, h->step_max,
                                       u->t == 1 ? u->lr : 0};
 
+    if (u->lr == 0) /* which moves no weights of any method's */
+        return OPT_OK;
     return opt__apply(OPT__RPROP, u, c);
 }
 

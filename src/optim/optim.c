@@ -208,10 +208,11 @@ static opt_status cut_into_chunks(opt_optim *o)
 
     for (int i = 0; i < o->nruns; i++)
         all += opt_tensor_len(&o->runs[i].w);
+    o->shared = threads > 1 && all >= OPT__SHARED;
     o->chunk = needs_effective(o) || (!o->adjusts && o->opts.weight_decay > 0) || o->opts.average > 0
                    ? OPT__CHUNK
-               : threads > 1 && all >= INT64_C(8) * OPT__CHUNK ? OPT__CHUNK
-                                                               : INT64_MAX;
+               : o->shared ? OPT__CHUNK
+                           : INT64_MAX;
     for (int i = 0; i < o->nruns; i++) {
         opt__run *r = &o->runs[i];
         const int64_t n = opt_tensor_len(&r->w), chunk = opt__chunk(o, r);

@@ -59,7 +59,8 @@ struct opt_optim {
     opt__run *runs;
     int nruns;
     int64_t chunk;   /* elements of a run that an update gets at a time, unless whole_tensor */
-    int64_t parts;   /* chunks of all runs */
+    int64_t parts;   /* chunks of all runs, */
+    bool shared;     /* which are many enough to be shared among threads */
     void *effective; /* [threads] chunks' effective gradients, effective_size bytes each */
     int64_t effective_size;
     void *scratch; /* the method's */

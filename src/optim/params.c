@@ -134,7 +134,7 @@ static void sum_squares(squares *job, double *sum)
     int at[2] = {0};
 
     sum[0] = sum[1] = 0;
-    if (job->sums != NULL && job->ctx->threads > 1) {
+    if (job->sums != NULL && job->ctx->threads > 1 && end_of(&job->stretches[job->n - 1]) >= OPT__SHARED) {
         opt__parallel(job->ctx, blocks, squares_part, job);
         for (int64_t i = 0; i < blocks; i++)
             for (int k = 0; k < 2; k++)
@@ -219,7 +219,9 @@ double opt_grad_norm(opt_ctx *ctx, opt_params params)
             stretches[n] = (opt__stretch){params.at[i].grad, n > 0 ? end_of(&stretches[n - 1]) : 0};
             n++;
         }
-    if (opt__norm(ctx, stretches, n, HUGE_VAL, NULL, norm))
+    if (n == 0)
+        norm[0] = 0;
+    else if (opt__norm(ctx, stretches, n, HUGE_VAL, NULL, norm))
         opt__blame_nonfinite(ctx, "grad_norm", params);
     opt__free(ctx, stretches);
     return norm[0];

@@ -9,6 +9,8 @@
 
 #include "base/context.h"
 
+#define OPT__SHARED INT64_C(32768) /* elements from which on threads share a pass over them */
+
 /* OPT_OK when every parameter has a name of its own, data, and a gradient that fits; otherwise a message that
  * begins with `who`. */
 opt_status opt__check_params(opt_ctx *ctx, const char *who, opt_params params);

@@ -19,7 +19,8 @@ static double option(double x)
     return x == OPT_ZERO ? 0 : x;
 }
 
-/* Without an argument the rate is NaN, of which the optimizer makes an error. */
+/* Without an argument, or one whose length or factor was left out, the rate is NaN, of which the optimizer
+ * makes an error: a rate of 0 would go unnoticed. */
 static const double none = (double)NAN;
 
 double opt_lr_inverse(double lr0, int64_t t, const void *arg)
@@ -33,7 +34,7 @@ double opt_lr_step(double lr0, int64_t t, const void *arg)
 {
     const opt_step_arg *a = arg;
 
-    return a ? lr0 * opt__power(option(a->factor), periods(t, a->every)) : none;
+    return a && a->factor != 0 ? lr0 * opt__power(option(a->factor), periods(t, a->every)) : none;
 }
 
 double opt_lr_cosine(double lr0, int64_t t, const void *arg)
@@ -43,7 +44,7 @@ double opt_lr_cosine(double lr0, int64_t t, const void *arg)
     double last, done;
     int64_t warmup;
 
-    if (a == NULL)
+    if (a == NULL || a->total < 1)
         return none;
     warmup = a->warmup < 0 ? 0 : a->warmup;
     last = option(a->final_fraction);
@@ -60,7 +61,7 @@ double opt_lr_exponential(double lr0, int64_t t, const void *arg)
     const opt_exponential_arg *a = arg;
     double factor;
 
-    if (a == NULL)
+    if (a == NULL || a->factor == 0)
         return none;
     factor = option(a->factor);
     if (!(factor >= 0))
@@ -83,7 +84,7 @@ double opt_lr_polynomial(double lr0, int64_t t, const void *arg)
     const opt_polynomial_arg *a = arg;
     double last;
 
-    if (a == NULL || !(a->power >= 0))
+    if (a == NULL || a->total < 1 || !(a->power >= 0))
         return none;
     last = option(a->final_fraction);
     if (t >= a->total)

@@ -169,6 +169,12 @@ static opt_status run_search(opt_optim *o, job *j, const opt_search *search)
     return s;
 }
 
+static opt_status loss_not_finite(opt_optim *o, double loss)
+{
+    return opt__fail(o->ctx, OPT_ENONFINITE, "%s: the loss before step %lld is %g", o->method.name,
+                     (long long)o->t + 1, opt__shown(loss));
+}
+
 /* By a method that has a search. */
 static opt_status search_step(opt_optim *o, job *j, bool first)
 {
@@ -193,8 +199,7 @@ static opt_status search_step(opt_optim *o, job *j, bool first)
         return s;
     loss = j->loss + penalty(o);
     if (!isfinite(loss))
-        return opt__fail(o->ctx, OPT_ENONFINITE, "%s: the loss before step %lld is %g", o->method.name,
-                         (long long)o->t + 1, opt__shown(loss));
+        return loss_not_finite(o, loss);
     add_l2(o);
     if (o->opts.l2 > 0 && !are_finite(o))
         return opt__blame_nonfinite(o->ctx, o->method.name, o->search.params);
@@ -226,6 +231,8 @@ opt_status opt_optim_search(opt_optim *o, opt_loss_fn f, void *ud, double *loss)
     } else {
         if (first)
             s = call(&j);
+        if (!s && !isfinite(j.loss))
+            s = loss_not_finite(o, j.loss);
         if (!s)
             s = opt_optim_step(o);
         if (!s)

@@ -145,9 +145,9 @@ static opt_status update_all(opt_optim *o, double lr, double scale)
     opt_status s;
 
     atomic_init(&job.failed, LLONG_MAX);
-    if (!o->method.whole_tensor)
+    if (o->shared)
         opt__parallel(o->ctx, o->parts, step_part, &job);
-    for (int64_t part = 0; o->method.whole_tensor && part < o->parts; part++)
+    for (int64_t part = 0; !o->shared && part < o->parts; part++)
         step_part(&job, part, 0);
     failed = atomic_load(&job.failed);
     if (failed == LLONG_MAX)

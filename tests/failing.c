@@ -96,6 +96,7 @@ WRAP(int, stat, (const char *path, struct stat *about), (path, about))
 WRAP(int, flock, (int d, int operation), (d, operation))
 WRAP(int, ftruncate, (int d, off_t size), (d, size))
 WRAP(int, fchmod, (int d, mode_t mode), (d, mode))
+WRAP(int, fchown, (int d, uid_t user, gid_t group), (d, user, group))
 WRAP(int, fflush, (FILE * f), (f))
 WRAP(int, fseek, (FILE * f, long offset, int from), (f, offset, from))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
@@ -130,17 +131,17 @@ WRAP_AS("lseek", off_t, lseek64, (int d, off_t offset, int from), (d, offset, fr
 WRAP_AS("ftruncate", int, ftruncate64, (int d, off_t size), (d, size))
 #endif
 
-int __real_link(const char *from, const char *to);
-int __wrap_link(const char *from, const char *to);
-int __wrap_link(const char *from, const char *to)
+int __real_linkat(int from_folder, const char *from, int to_folder, const char *to, int flags);
+int __wrap_linkat(int from_folder, const char *from, int to_folder, const char *to, int flags);
+int __wrap_linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
 {
-    if (fails("link"))
+    if (fails("linkat"))
         return -1;
     if (counting && how_to_fail == NO_LINKS && access(from, F_OK) == 0) {
         errno = EPERM;
         return -1;
     }
-    return __real_link(from, to);
+    return __real_linkat(from_folder, from, to_folder, to, flags);
 }
 
 /* Flushing to the disk, which takes its time, is left out: no machine stops here. */

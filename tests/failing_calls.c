@@ -31,7 +31,7 @@ static void clean(void)
     for (int i = 0; i < 3; i++) {
         snprintf(beside, sizeof beside, FILE_NAME ".opt-tmp%d", i);
         remove(beside);
-        snprintf(beside, sizeof beside, FILE_NAME ".opt-tmp%d.bak", i);
+        snprintf(beside, sizeof beside, FILE_NAME ".opt-bak%d", i);
         remove(beside);
     }
 }
@@ -58,17 +58,27 @@ static void save_at(opt_ctx *ctx, int64_t steps)
     job_free(&j);
 }
 
-/* The steps of the state in a file, which must be whole; NONE: there is no file. */
+/* The file that was at FILE_NAME is damaged, and the program has gone on from the kept one. */
+static bool damaged;
+
+/* The steps of the state in a file, which must be whole, or damaged as it was; NONE: there is no such file.
+ */
 static int64_t steps_in(opt_ctx *ctx, const char *path)
 {
     int64_t steps = NONE;
 
     if (is_there(path)) {
         snapshot loaded, expected;
+        opt_status s;
         job j, same;
 
         job_new(&j, ctx, &opt_adam, NULL, NULL);
-        assert_ok(ctx, opt_load(ctx, path, j.model.params, j.optim, j.batches));
+        s = opt_load(ctx, path, j.model.params, j.optim, j.batches);
+        if (damaged && s == OPT_EFORMAT) {
+            job_free(&j);
+            return NONE;
+        }
+        assert_ok(ctx, s);
         steps = opt_optim_steps(j.optim);
         job_at(&same, ctx, steps);
         loaded = job_snapshot(&j);
@@ -88,17 +98,21 @@ static int64_t steps_found(opt_ctx *ctx)
     return steps != NONE ? steps : steps_in(ctx, FILE_NAME ".bak");
 }
 
-/* Nothing, one file, or two are there before; OLD is what would be gone on from. */
+/* Nothing, one file, or two are there before, or two of which the newer is damaged. Returns what would be
+ * gone on from. */
 static int64_t prepare(opt_ctx *ctx, int files)
 {
+    damaged = files == 3;
     clean();
     if (files > 1)
         save_at(ctx, OLDER);
     if (files > 0)
         save_at(ctx, OLD);
+    if (damaged)
+        spill(FILE_NAME, "not a checkpoint", 16);
     if (files > 0)
         assert_int_equal(chmod(FILE_NAME, 0600), 0);
-    return files > 0 ? OLD : NONE;
+    return damaged ? OLDER : files > 0 ? OLD : NONE;
 }
 
 /* After a failure, saving goes and nothing is left beside. */
@@ -111,7 +125,7 @@ static void check_next(opt_ctx *ctx)
 
         snprintf(beside, sizeof beside, FILE_NAME ".opt-tmp%d", i);
         assert_false(is_there(beside));
-        snprintf(beside, sizeof beside, FILE_NAME ".opt-tmp%d.bak", i);
+        snprintf(beside, sizeof beside, FILE_NAME ".opt-bak%d", i);
         assert_false(is_there(beside));
     }
 }
@@ -129,7 +143,7 @@ static void check_mode(int files)
 /* Saves with call n failing; returns whether there was such a call. */
 static bool save_fails(opt_ctx *ctx, int files, failing_how how, long n)
 {
-    const int64_t before = prepare(ctx, files);
+    const int64_t before = prepare(ctx, files), at_path = damaged ? NONE : before;
     opt_status s;
     long calls;
     job j;
@@ -141,17 +155,17 @@ static bool save_fails(opt_ctx *ctx, int files, failing_how how, long n)
     job_free(&j);
     if (s == OPT_OK) {
         assert_int_equal(steps_in(ctx, FILE_NAME), NEW);
-        assert_int_equal(steps_in(ctx, FILE_NAME ".bak"), before);
+        assert_int_equal(steps_in(ctx, FILE_NAME ".bak"), at_path);
         check_mode(files);
     } else {
-        const bool put_there = strstr(opt_errmsg(ctx), "written, but its folder cannot be flushed") != NULL;
+        const bool put_there = strstr(opt_errmsg(ctx), FILE_NAME ": written, but ") != NULL;
 
         assert_fails(ctx, s, OPT_EIO, FILE_NAME ": ");
         assert_int_equal(steps_found(ctx), put_there ? NEW : before);
         if (how != FAIL_ALL && !put_there)
-            assert_int_equal(steps_in(ctx, FILE_NAME), before); /* as it was */
+            assert_int_equal(steps_in(ctx, FILE_NAME), at_path); /* as it was */
     }
-    if (how != FAIL_ALL && (!strcmp(failing_first(), "fdopen") || !strcmp(failing_first(), "ftruncate")))
+    if (how != FAIL_ALL && !strcmp(failing_first(), "fdopen"))
         assert_false(is_there(FILE_NAME ".opt-tmp0"));
     check_next(ctx);
     return n < calls;
@@ -159,7 +173,7 @@ static bool save_fails(opt_ctx *ctx, int files, failing_how how, long n)
 
 static void saving_survives_calls_that_fail(void **state)
 {
-    for (int files = 0; files < 3; files++)
+    for (int files = 0; files <= 3; files++)
         for (int how = FAIL_ONE; how <= NO_LINKS; how++) {
             long n = 0;
 
@@ -175,7 +189,7 @@ static void saving_survives_calls_that_fail(void **state)
 static void what_is_renamed_is_on_the_disk(void **state)
 {
     static const char order[] =
-        " fwrite fflush fsync remove link rename remove rename open fsync close fclose";
+        " fwrite fflush fsync remove linkat rename open fsync close rename remove fclose";
     const char *made;
     job j;
 
@@ -223,7 +237,7 @@ static bool save_dies(opt_ctx *ctx, int files, long n)
 
 static void saving_survives_being_killed(void **state)
 {
-    for (int files = 0; files < 3; files++) {
+    for (int files = 0; files <= 3; files++) {
         long n = 0;
 
         while (save_dies(*state, files, n))

@@ -196,7 +196,7 @@ static void clean(void)
     remove(FILE_NAME);
     remove(FILE_NAME ".bak");
     remove(FILE_NAME ".opt-tmp0");
-    remove(FILE_NAME ".opt-tmp0.bak");
+    remove(FILE_NAME ".opt-bak0");
 }
 
 int main(int argc, char **argv)

@@ -155,9 +155,9 @@ opt_status opt_evaluate(opt_ctx *ctx, const opt_model *model, const opt_source *
  *
  * The file is written beside path, flushed to the disk and renamed, and the one that was there before is kept
  * as path.bak: whatever happens, and whenever, one of the two can be loaded. A link at path is replaced, not
- * followed. OPT_EIO: the file at path is as it was, or, where the message says that its folder could not be
- * flushed, the new one. OPT_EINVAL for a name that is not UTF-8 or that another
- * tensor of the file would have; OPT_ENOMEM. */
+ * followed; path.bak is overwritten last, so that it can be loaded if the file at path never could. OPT_EIO:
+ * the file at path is as it was, or, where the message says that it was written, the new one. OPT_EINVAL for
+ * a name that is not UTF-8 or that another tensor of the file would have; OPT_ENOMEM. */
 opt_status opt_save(opt_ctx *ctx, const char *path, opt_params params, const opt_optim *optim,
                     const opt_batches *batches);
 

@@ -29,6 +29,9 @@ static int failed(void)
     case ERROR_INVALID_NAME:
         errno = ENOENT;
         break;
+    case ERROR_FILE_EXISTS:
+        errno = EEXIST;
+        break;
     case ERROR_ACCESS_DENIED:
         errno = EACCES;
         break;
@@ -71,7 +74,9 @@ int opt__open(const char *path, int flags, ...)
         return -1;
     }
     h = open_handle(path, writes ? GENERIC_WRITE : GENERIC_READ,
-                    flags & O_CREAT ? OPEN_ALWAYS : OPEN_EXISTING,
+                    flags & O_EXCL    ? CREATE_NEW
+                    : flags & O_CREAT ? OPEN_ALWAYS
+                                      : OPEN_EXISTING,
                     link_flag | (writes ? FILE_ATTRIBUTE_NORMAL : FILE_FLAG_BACKUP_SEMANTICS));
     return h != INVALID_HANDLE_VALUE ? descriptor_of(h, flags & (O_WRONLY | O_APPEND)) : failed();
 }

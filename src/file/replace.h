@@ -4,8 +4,12 @@
  * renamed over it, and then the folder is flushed. Whatever fails and whenever the process or the machine
  * stops, the path names the old file or the new one, whole.
  *
+ * The old file is kept as path.bak, which is overwritten last: whoever goes on from path.bak, since the file
+ * at path is damaged, still has it if the next one never gets there.
+ *
  * The file beside is path.opt-tmp0, or a higher number where that one is being written by someone else, which
- * a lock on it says. One left by a process that was killed has no lock, and is used again.
+ * a lock on it says. One left by a process that was killed has no lock, and is removed. The old file's name
+ * meanwhile is path.opt-bak0, likewise.
  */
 #ifndef OPT_FILE_REPLACE_H
 #define OPT_FILE_REPLACE_H

@@ -263,6 +263,7 @@ static void check_arguments(opt_ctx *ctx, const char *path, opt_params params, o
 static void arguments_that_make_no_sense_are_refused(void **state)
 {
     opt_ctx *other = opt_ctx_new(NULL), *bad = opt_ctx_new(&(opt_ctx_opts){.threads = -1});
+    opt_optim *sharded = NULL;
     mixed m;
     run a, b, elsewhere;
 
@@ -290,6 +291,10 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     m.at[2].name = "two";
     opt_tensor_free(*state, &m.at[2].value);
     check_arguments(*state, FILE_NAME, m.params, NULL, NULL, OPT_EINVAL, "two has no data");
+    assert_ok(*state, opt_optim_new(*state, &opt_gd, NULL, &(opt_optim_opts){.lr = 1, .sharded = true},
+                                    a.params, &sharded));
+    assert_int_equal(opt_save(NULL, FILE_NAME, a.params, sharded, NULL), OPT_EINVAL);
+    opt_optim_free(sharded);
     assert_int_equal(opt_save(NULL, FILE_NAME, a.params, NULL, NULL), OPT_EINVAL);
     assert_int_equal(opt_load(NULL, FILE_NAME, a.params, NULL, NULL), OPT_EINVAL);
     assert_int_equal(opt_load_named(NULL, FILE_NAME, a.params, NULL), OPT_EINVAL);

@@ -325,6 +325,10 @@ static void parts_that_do_not_fit_are_refused(void **state)
     assert_fails(ctx, model.grad(model.self, &part, &loss), OPT_EDTYPE, "mlp: weight: dtype = 9");
     assert_fails(ctx, model.predict(model.self, &part, &loss, &p.data.x), OPT_EINVAL, "mlp: out overlaps x");
     assert_fails(ctx, model.predict(model.self, &part, &loss, &p.data.y), OPT_EINVAL, "mlp: out overlaps y");
+    for (part.chunk = -1; part.chunk < 100; part.chunk += 66) {
+        assert_fails(ctx, model.grad(model.self, &part, &loss), OPT_EINVAL, "mlp: the batch's chunk = ");
+        assert_fails(ctx, model.predict(model.self, &part, &loss, &p.data.y), OPT_EINVAL, "outside [0, 64]");
+    }
     problem_free(&p);
     opt_ctx_free(ctx);
 }

@@ -225,6 +225,42 @@ static void groups_that_make_no_sense_are_refused(void **state)
     teardown(&f);
 }
 
+/* Rounded to f32 these are infinite, by themselves or times the rate or the decay. */
+static void factors_have_to_fit_f32(void **state)
+{
+    static const struct {
+        double rate, decay, weight_decay;
+        const char *part; /* of the message; NULL: the step fails */
+    } cases[] = {
+        {1e39, 1, 0, "gd: lr_factor of w is out of range once rounded to f32"},
+        {1, 1e39, 0, "gd: decay_factor of w is out of range once rounded to f32"},
+        {1, 1e30, 1e9, "gd: decay_factor of w is out of range once rounded to f32"},
+        {1e30, 1, 0, NULL},
+    };
+    opt_ctx *ctx = opt_ctx_new(NULL);
+    float w = 1, g = 1;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        opt_param p = {.name = "w",
+                       .value = opt_tensor_view(OPT_F32, &w, 0, NULL),
+                       .grad = opt_tensor_view(OPT_F32, &g, 0, NULL),
+                       .lr_factor = cases[i].rate,
+                       .decay_factor = cases[i].decay};
+        const opt_optim_opts opts = {.lr = 1e9, .weight_decay = cases[i].weight_decay};
+        opt_optim *o = NULL;
+        const opt_status s = opt_optim_new(ctx, &opt_gd, NULL, &opts, (opt_params){&p, 1}, &o);
+
+        if (cases[i].part != NULL)
+            assert_fails(ctx, s, OPT_EINVAL, cases[i].part);
+        else
+            assert_fails(ctx, opt_optim_step(o), OPT_EINVAL, "gd: the learning rate of step 1 is 1e+09");
+        opt_optim_free(o);
+    }
+    assert_true(w == 1);
+    opt_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_frozen_parameter_has_no_state),
         cmocka_unit_test(checkpoints_leave_out_what_is_not_there),
         cmocka_unit_test(groups_that_make_no_sense_are_refused),
+        cmocka_unit_test(factors_have_to_fit_f32),
     };
 
     return cmocka_run_group_tests_name("optim groups", tests, NULL, NULL);

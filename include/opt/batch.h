@@ -55,7 +55,7 @@ typedef struct opt_batch {
     int64_t index;       /* from 0 within the epoch */
     int64_t global_rows; /* rows of the batch over all ranks */
     opt_tensor weight;   /* [n], f64: how often each loss counts; set by opt_train; data NULL: once each */
-    int64_t chunk;       /* rows of each chunk but perhaps the last */
+    int64_t chunk;       /* rows of each chunk but perhaps the last, at most 64; 0 means 64 */
 
     /* To be called by a model, if it likes, when the gradients of its parameters from the first-th on are
      * what grad will leave in them, on the thread that called grad: their sums over ranks may then begin.

@@ -254,7 +254,7 @@ typedef struct opt_lbfgs_opts {
     double history;   /* pairs kept, in [1, 101); 0 means 10 */
     double max_evals; /* evaluations in a search, in [1, 1e6); 0 means 25 */
     double c1;        /* in (0, 0.5); 0 means 1e-4 */
-    double c2;        /* in (0, 1), above c1; 0 means 0.9 */
+    double c2;        /* in (0, 1); above c1 there is always such an a; 0 means 0.9 */
 } opt_lbfgs_opts;
 
 #ifdef __cplusplus

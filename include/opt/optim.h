@@ -44,7 +44,7 @@ typedef struct opt_optim_opts {
     double l2;                /* likewise */
     double weight_decay;      /* likewise; 0: the method's own, off but for opt_adamw and
                                  opt_muon; OPT_ZERO: off */
-    bool unchecked;           /* skip the finite check (where clip_norm is off, that saves a read of g) */
+    bool unchecked;           /* where clip_norm is off, skip the finite check, which saves a read of g */
     double average;           /* in [0, 1); 0: off. See opt_optim_predicting */
     bool sharded; /* of several ranks each keeps the slots of its share of the elements, steps these
                      and gets the others' weights: slots take a rank's part of the memory. Results

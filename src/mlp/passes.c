@@ -45,6 +45,14 @@ static opt_status check_xy(const opt_mlp *net, const opt_tensor *x, const opt_te
     return OPT_OK;
 }
 
+static opt_status check_part(const opt_mlp *net, const opt__mlp_part *part)
+{
+    if (part->chunk < 1 || part->chunk > OPT__LANE)
+        return opt__fail(net->ctx, OPT_EINVAL, "mlp: the batch's chunk = %lld is outside [0, 64]",
+                         (long long)part->chunk);
+    return check_xy(net, part->x, part->y);
+}
+
 /* ---- Trees of chunks ----------------------------------------------------------------------------------- */
 
 typedef struct batch {
@@ -225,7 +233,7 @@ opt_status opt__mlp_predict_part(opt_mlp *net, const opt__mlp_part *part, double
 {
     const opt_tensor *x = part->x, *y = part->y;
     batch b = batch_of(net, part);
-    opt_status s = check_xy(net, x, y);
+    opt_status s = check_part(net, part);
 
     if (!s)
         s = check_rows(net, "mlp: out", out, opt__rows(x), net->layer[net->layers - 1].out);
@@ -260,7 +268,7 @@ static opt_status check_weight(const opt_mlp *net, const opt_tensor *weight, int
 opt_status opt__mlp_grad_part(opt_mlp *net, const opt__mlp_part *part, double *loss)
 {
     batch b = batch_of(net, part);
-    opt_status s = check_xy(net, part->x, part->y);
+    opt_status s = check_part(net, part);
     int64_t chunks;
 
     if (!s && part->weight != NULL)

@@ -84,6 +84,15 @@ static opt_status check_single(opt_optim *o)
         if (!isfinite((float)option[i].x))
             return opt__fail(o->ctx, OPT_EINVAL, "%s: %s = %g is out of range once rounded to f32", m->name,
                              option[i].name, option[i].x);
+    for (int p = 0; o->single && p < o->nparams; p++) {
+        const opt_param *param = &o->params[p];
+        const double decay = param->decay_factor * fmax(fmax(o->opts.l2, o->opts.weight_decay), 1);
+
+        if (!isfinite((float)param->lr_factor) || !isfinite((float)decay))
+            return opt__fail(o->ctx, OPT_EINVAL, "%s: %s_factor of %s is out of range once rounded to f32",
+                             m->name, isfinite((float)decay) ? "lr" : "decay", param->name);
+        o->largest_factor = fmax(o->largest_factor, param->lr_factor);
+    }
     if (o->single && !((float)o->opts.average < 1))
         return opt__fail(o->ctx, OPT_EINVAL, "%s: average = %g is out of range once rounded to f32", m->name,
                          o->opts.average);

@@ -47,7 +47,8 @@ struct opt_optim {
     opt_param *params;
     int nparams;
     int slot[OPT__SLOTS], nslots; /* which of the method's slots its settings need, and how many */
-    bool single;                  /* some parameter is f32 */
+    bool single;                  /* some parameter is f32; */
+    double largest_factor;        /* if so, the largest lr_factor */
     bool sharded;                 /* among several ranks */
     opt_tensor *slots;            /* [nparams * nslots], slot[s] of parameter p at p * nslots + s */
     void *slot_memory[OPT__SLOTS];

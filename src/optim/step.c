@@ -162,7 +162,7 @@ opt_status opt__begin_step(opt_optim *o, double *lr)
     if (o->predicting)
         return opt__fail(o->ctx, OPT_EINVAL, "%s: a step from the weights that predict", o->method.name);
     *lr = opt_optim_lr(o);
-    if (!(*lr >= 0 && isfinite(o->single ? (double)(float)*lr : *lr)))
+    if (!(*lr >= 0 && isfinite(o->single ? (double)(float)(*lr * o->largest_factor) : *lr)))
         return opt__fail(o->ctx, OPT_EINVAL, "%s: the learning rate of step %lld is %g", o->method.name,
                          (long long)o->t + 1, *lr);
     return OPT_OK;

@@ -166,7 +166,7 @@ static opt_status save_sharded(opt_ctx *ctx, const char *path, const saved *what
 opt_status opt_save(opt_ctx *ctx, const char *path, opt_params params, const opt_optim *optim,
                     const opt_batches *batches)
 {
-    const bool sharded = optim != NULL && optim->sharded;
+    const bool sharded = ctx != NULL && optim != NULL && optim->sharded;
     const saved what = {optim, batches};
     opt_status s = check_arguments(ctx, "save", path, params, optim, batches);
     list l = {0};

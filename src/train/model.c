@@ -15,8 +15,8 @@ static opt__mlp_part part_of(const opt_batch *b)
                            .y = &b->y,
                            .weight = &b->weight,
                            .global_rows = b->global_rows,
-                           .chunk = b->chunk > 0 ? b->chunk
-                                                 : OPT__BATCH_CHUNK, /* 0: a batch of the caller's own */
+                           .chunk = b->chunk != 0 ? b->chunk
+                                                  : OPT__BATCH_CHUNK, /* 0: a batch of the caller's own */
                            .ready = b->ready,
                            .ready_ud = b->ready_ud};
 }

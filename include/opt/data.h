@@ -78,7 +78,8 @@ typedef struct opt_stream opt_stream;
  * OPT_ENOMEM; OPT_EIO and OPT_EFORMAT as above. opts may be NULL.
  *
  * The files stay open, and must not be changed meanwhile. One that has become shorter fails the next read
- * with OPT_EIO; if that happens in the middle of a read, the system may send SIGBUS. */
+ * with OPT_EIO; if that happens in the middle of a read, or the disk fails then, the system may send SIGBUS.
+ */
 opt_status opt_stream_open(opt_ctx *ctx, const char *x_path, const char *y_path, const opt_stream_opts *opts,
                            opt_stream **out);
 

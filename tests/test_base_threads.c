@@ -158,11 +158,13 @@ static opt_status fail_on_marked(const opt_update *u)
         if (opt_get(&u->g, i) == 7)
             return OPT_EIO;
         opt_set(&u->slot[0], i, opt_get(&u->slot[0], i) + 1);
+        opt_set(&u->w, i, opt_get(&u->g, i));
     }
     return OPT_OK;
 }
 
-/* A method of the caller's meets every element once, and the first parameter that fails is named. */
+/* A method of the caller's meets every element once, with its own gradient, and the first parameter that
+ * fails is named. */
 static void updates_cover_every_element_once_and_fail_alike(void **state)
 {
     static const opt_method method = {.name = "mine", .slot = {"count"}, .update = fail_on_marked};
@@ -177,14 +179,17 @@ static void updates_cover_every_element_once_and_fail_alike(void **state)
         for (int i = 0; i < 3; i++) {
             assert_int_equal(opt_tensor_new(ctx, OPT_F32, 1, (int64_t[]){N}, &p[i].value), OPT_OK);
             assert_int_equal(opt_tensor_new(ctx, OPT_F32, 1, (int64_t[]){N}, &p[i].grad), OPT_OK);
+            for (int64_t k = 0; k < N; k++)
+                opt_set(&p[i].grad, k, (double)(i * N + k + 8));
         }
-        assert_int_equal(opt_optim_new(ctx, &method, NULL, &(opt_optim_opts){.lr = 1, .clip_norm = 1e3},
+        assert_int_equal(opt_optim_new(ctx, &method, NULL, &(opt_optim_opts){.lr = 1, .clip_value = 1e7},
                                        (opt_params){p, 3}, &o),
                          OPT_OK);
         assert_int_equal(opt_optim_step(o), OPT_OK);
         for (int i = 0; i < 3; i++)
             for (int64_t k = 0; k < N; k++)
-                assert_true(opt_get(opt_optim_slot(o, i, "count"), k) == 1);
+                assert_true(opt_get(opt_optim_slot(o, i, "count"), k) == 1 &&
+                            opt_get(&p[i].value, k) == (double)(i * N + k + 8));
         opt_set(&p[1].grad, N - 1, 7);
         opt_set(&p[2].grad, 0, 7);
         assert_int_equal(opt_optim_step(o), OPT_EIO);

@@ -5,13 +5,14 @@
 #
 # Installs a built tree into a temporary folder and moves it elsewhere, builds and runs programs with what lies there (by
 # find_package, by pkg-config, by a bare command) and with the source (add_subdirectory; FetchContent, as a shared library),
-# and uninstalls. $CXX or c++, if there is one, builds a program in C++ as well. Where MPI was found two ranks run.
+# and uninstalls. $CXX or c++, if there is one, builds a program in C++ as well. Where MPI was found two ranks run. Projects
+# that it is a part of have settings that it must not share, and files that it must not remove.
 set -eu
 usage="usage: install.sh SOURCE_DIR BUILD_DIR C_COMPILER"
 source=${1:?"$usage"} build=${2:?"$usage"} cc=${3:?"$usage"}
 cxx=${CXX:-c++}
 outside=$source/tests/outside
-manifest=$build/install_manifest.txt
+manifests="install_manifest.txt opt_install_manifest.txt"
 warnings='-Wall -Wextra -Wpedantic -Werror'
 
 # from_cache NAME
@@ -21,13 +22,17 @@ from_cache() {
 cmake=$(from_cache CMAKE_COMMAND)
 version=$(from_cache CMAKE_PROJECT_VERSION)
 
-# An installation of the user's keeps its list of files.
+# An installation of the user's keeps its lists of files.
 work=$(mktemp -d)
-[ ! -e "$manifest" ] || mv "$manifest" "$manifest.kept"
+for name in $manifests; do
+    [ ! -e "$build/$name" ] || mv "$build/$name" "$build/$name.kept"
+done
 clean_up() {
     rm -rf "$work"
-    rm -f "$manifest"
-    [ ! -e "$manifest.kept" ] || mv "$manifest.kept" "$manifest"
+    for name in $manifests; do
+        rm -f "$build/$name"
+        [ ! -e "$build/$name.kept" ] || mv "$build/$name.kept" "$build/$name"
+    done
 }
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
@@ -57,6 +62,17 @@ cmake_project() {
     quietly "$cmake" -S "$outside" -B "$to" -DCMAKE_C_COMPILER="$cc" -DVERSION="$version" -DHOW="$how" "$@"
     quietly "$cmake" --build "$to" --parallel 2
     (cd "$to" && quietly "${cmake%cmake}ctest" --output-on-failure --no-tests=error)
+}
+
+# leaves_only FILE...: of what was below $installed only these are left, and no folder of ours but around them
+leaves_only() {
+    for file in "$@"; do
+        [ -f "$file" ] || fail "lost: $file"
+        rm "$file"
+        rmdir "${file%/*}" 2>/dev/null || :
+    done
+    left=$(find "$installed/." ! -type d -o -name '*opt')
+    [ -z "$left" ] || fail "left behind:" $left
 }
 
 # ---- Installed -----------------------------------------------------------------------------------------------------
@@ -118,10 +134,19 @@ unset LD_LIBRARY_PATH
 
 mv "$work/moved" "$work/first"
 : >"$work/first/include/theirs.h"
+: >"$work/first/include/opt/theirs.h"
 quietly "$cmake" --build "$build" --target uninstall
-rm "$work/first/include/theirs.h"
-left=$(find "$work/first" ! -type d -o -name '*opt')
-[ -z "$left" ] || fail "left behind:" $left
+installed=$work/first
+leaves_only "$installed/include/theirs.h" "$installed/include/opt/theirs.h"
+
+# What lists and patterns of CMake's would not take as it is.
+for name in josé 'v[1]' 'a [b*?'; do
+    installed=$work/$name
+    quietly "$cmake" --install "$build" --prefix "$installed"
+    : >"$installed/include/opt/theirs.h"
+    quietly "$cmake" --build "$build" --target uninstall
+    leaves_only "$installed/include/opt/theirs.h"
+done
 
 # ---- As a part of another project, unoptimised to be quick -----------------------------------------------------------
 
@@ -133,3 +158,17 @@ for project in "subdirectory" "fetch -DBUILD_SHARED_LIBS=ON"; do
 done
 library=$(find "$work/fetch" -name libopt.so)
 [ -z "$library" ] || exports_opt_only "$library"
+
+# The guest is installed with it and uninstalled without it, in a folder called as its own.
+echo "host"
+to=$work/subdirectory
+installed=$work/host/opt
+quietly "$cmake" -DOPT_INSTALL=ON -DHOST_INSTALLS=ON "$to"
+quietly "$cmake" --build "$to"
+quietly "$cmake" --install "$to" --prefix "$installed"
+[ -f "$installed/include/opt/base.h" ] || fail "the guest was not installed"
+for name in first last; do
+    grep -q "/opt/$name/main.c$" "$to/install_manifest.txt" || fail "the list of what was installed lacks $name/main.c"
+done
+quietly "$cmake" --build "$to" --target opt_uninstall
+leaves_only "$installed/first/main.c" "$installed/main.c" "$installed/last/main.c"

@@ -101,6 +101,23 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_
 cmake_project package -DCMAKE_PREFIX_PATH="$work/moved" -DWITH_MPI=$with_mpi \
     -DMPI_C_COMPILER="$(from_cache MPI_C_COMPILER)" -DMPIEXEC_EXECUTABLE="$mpirun"
 
+echo "a project from before CMake 3.3"
+mkdir "$work/old"
+cat >"$work/old/CMakeLists.txt" <<EOT
+cmake_minimum_required(VERSION 2.8.12)
+project(old C)
+find_package(opt REQUIRED)
+find_package(opt QUIET COMPONENTS mpi)
+add_executable(old "$outside/main.c")
+set_property(TARGET old PROPERTY C_STANDARD 11)
+set_property(TARGET old PROPERTY COMPILE_DEFINITIONS VERSION="$version")
+target_link_libraries(old opt::opt)
+EOT
+quietly "$cmake" -S "$work/old" -B "$work/old/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$work/moved" \
+    -DCMAKE_POLICY_VERSION_MINIMUM=3.5 # without which CMake 4 refuses it
+quietly "$cmake" --build "$work/old/build"
+quietly "$work/old/build/old"
+
 if command -v pkg-config >/dev/null; then
     export PKG_CONFIG_PATH="${pc%/*}"
     if command -v "$cxx" >/dev/null; then

@@ -167,7 +167,7 @@ done
 
 # ---- As a part of another project, unoptimised to be quick -----------------------------------------------------------
 
-for project in "subdirectory -DCMAKE_UNITY_BUILD=ON" "fetch -DBUILD_SHARED_LIBS=ON"; do
+for project in "subdirectory -DCMAKE_UNITY_BUILD=ON -DCMAKE_C_FLAGS=-ffast-math" "fetch -DBUILD_SHARED_LIBS=ON"; do
     cmake_project $project -DSOURCE="$source"
     quietly "$cmake" --install "$to" --prefix "$work/host"
     left=$(find "$work/host" ! -type d 2>/dev/null || :)

@@ -189,3 +189,24 @@ for name in first last; do
 done
 quietly "$cmake" --build "$to" --target opt_uninstall
 leaves_only "$installed/first/main.c" "$installed/main.c" "$installed/last/main.c"
+
+# ---- What is built, without building it ------------------------------------------------------------------------------
+
+# configured NAME COMPILER ARGUMENT...
+configured() {
+    echo "$1"
+    to=$work/$1 compiler=$2
+    shift 2
+    quietly "$cmake" -S "$source" -B "$to" -DCMAKE_C_COMPILER="$compiler" -DOPT_TESTS=OFF -DOPT_EXAMPLES=OFF -DOPT_MPI=OFF "$@"
+    "$cmake" --build "$to" --target help >"$work/targets"
+}
+
+# The compiler says what it compiles for, not the machine it runs on: and not by the name that BSDs have for it.
+if echo | "$cc" -dM -E -x c - | grep -q '__x86_64__'; then
+    configured amd64 "$cc" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=amd64
+    grep -q opt_kernels_avx512 "$work/targets" || fail "no kernels for AVX-512 on amd64"
+fi
+if command -v aarch64-linux-gnu-gcc >/dev/null; then
+    configured aarch64 aarch64-linux-gnu-gcc
+    ! grep opt_kernels_avx "$work/targets" || fail "kernels for AVX on aarch64"
+fi

@@ -210,3 +210,12 @@ if command -v aarch64-linux-gnu-gcc >/dev/null; then
     configured aarch64 aarch64-linux-gnu-gcc
     ! grep opt_kernels_avx "$work/targets" || fail "kernels for AVX on aarch64"
 fi
+
+# A zlib where the linker does not look.
+zlib=$(from_cache ZLIB_LIBRARY_RELEASE)
+if [ -e "$zlib" ]; then
+    mkdir "$work/elsewhere"
+    ln -s "$zlib" "$work/elsewhere/libz.so"
+    configured zlib "$cc" -DZLIB_LIBRARY="$work/elsewhere/libz.so"
+    grep -q " $work/elsewhere/libz.so" "$to/package/opt.pc" || fail "opt.pc does not say where zlib is"
+fi

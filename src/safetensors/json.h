@@ -33,7 +33,4 @@ opt_status opt__json_count(opt__json *j, int64_t *out);
 /* OPT_EFORMAT: what is wrong at the place in hand. */
 opt_status opt__json_wrong(const opt__json *j, const char *what);
 
-/* The length of the UTF-8 sequence at the start of p[0..n), n at least 1, or 0 when there is no right one. */
-int opt__utf8_sequence(const char *p, int64_t n);
-
 #endif

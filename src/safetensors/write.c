@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/sort.h"
+#include "base/text.h"
 #include "file/crc32.h"
 #include "file/replace.h"
 #include "safetensors/json.h"

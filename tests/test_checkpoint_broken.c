@@ -117,7 +117,10 @@ static void whole_files_of_others_are_read(void **state)
     check_accepted("{\"__metadata__\":{\"a\":\"\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}," W
                    "," V "}");
     check_accepted("{" W ",\"__metadata__\":{\"format\":\"pt\",\"version\":\"9\",\"\":\"\"}," V "}");
+    /* A sum is ours in files of ours alone. */
     check_accepted("{\"__metadata__\":{\"format\":\"pt\",\"crc32\":\"none\"}," W "," V "}");
+    check_accepted("{\"__metadata__\":{\"format\":\"pt\",\"crc32\":\"cafebabe\"}," W "," V "}");
+    check_accepted("{\"__metadata__\":{\"crc32\":\"cafebabe\",\"format\":\"pt\"}," W "," V "}");
     check_accepted(
         "{ \"\\u0077\" : { \"data_offsets\" : [ 0 , 16 ] , \"shape\" : [ 2 ] , \"dtype\" : "
         "\"\\u00466\\u0034\" } , \"v\" : {\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[16,20]} }");

@@ -37,6 +37,15 @@ opt_status opt__json_expect(opt__json *j, char c)
     return opt__json_accept(j, c) ? OPT_OK : opt__json_wrong(j, what);
 }
 
+bool opt__json_null(opt__json *j)
+{
+    skip_space(j);
+    if (strncmp(j->text + j->at, "null", 4) != 0) /* a NUL stands behind the text */
+        return false;
+    j->at += 4;
+    return true;
+}
+
 opt_status opt__json_count(opt__json *j, int64_t *out)
 {
     int64_t n = 0;

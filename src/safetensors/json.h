@@ -21,6 +21,9 @@ typedef struct opt__json {
 /* Passes over white space, and over `c` if it follows. */
 bool opt__json_accept(opt__json *j, char c);
 
+/* Passes over white space, and over null if it follows. */
+bool opt__json_null(opt__json *j);
+
 /* OPT_EFORMAT, with the place in the header, unless `c` follows. */
 opt_status opt__json_expect(opt__json *j, char c);
 

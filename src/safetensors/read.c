@@ -177,7 +177,7 @@ static opt_status parse_item(opt__json *j, opt__safetensors *st, bool *metadata)
         if (*metadata)
             return opt__json_wrong(j, "a second __metadata__");
         *metadata = true;
-        return parse_metadata(j, st);
+        return opt__json_null(j) ? OPT_OK : parse_metadata(j, st);
     }
     s = parse_tensor(j, &e);
     if (s)

@@ -5,13 +5,14 @@
 #
 # Installs a built tree into a temporary folder and moves it elsewhere, builds and runs programs with what lies there (by
 # find_package, by pkg-config, by a bare command) and with the source (add_subdirectory; FetchContent, as a shared library),
-# and uninstalls. $CXX or c++, if there is one, builds a program in C++ as well. Where MPI was found two ranks run.
+# and uninstalls. $CXX or c++, if there is one, builds a program in C++ as well. Where MPI was found two ranks run. Projects
+# that it is a part of have settings that it must not share, and files that it must not remove.
 set -eu
 usage="usage: install.sh SOURCE_DIR BUILD_DIR C_COMPILER"
 source=${1:?"$usage"} build=${2:?"$usage"} cc=${3:?"$usage"}
 cxx=${CXX:-c++}
 outside=$source/tests/outside
-manifest=$build/install_manifest.txt
+manifests="install_manifest.txt opt_install_manifest.txt"
 warnings='-Wall -Wextra -Wpedantic -Werror'
 
 # from_cache NAME
@@ -21,13 +22,17 @@ from_cache() {
 cmake=$(from_cache CMAKE_COMMAND)
 version=$(from_cache CMAKE_PROJECT_VERSION)
 
-# An installation of the user's keeps its list of files.
+# An installation of the user's keeps its lists of files.
 work=$(mktemp -d)
-[ ! -e "$manifest" ] || mv "$manifest" "$manifest.kept"
+for name in $manifests; do
+    [ ! -e "$build/$name" ] || mv "$build/$name" "$build/$name.kept"
+done
 clean_up() {
     rm -rf "$work"
-    rm -f "$manifest"
-    [ ! -e "$manifest.kept" ] || mv "$manifest.kept" "$manifest"
+    for name in $manifests; do
+        rm -f "$build/$name"
+        [ ! -e "$build/$name.kept" ] || mv "$build/$name.kept" "$build/$name"
+    done
 }
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
@@ -59,6 +64,17 @@ cmake_project() {
     (cd "$to" && quietly "${cmake%cmake}ctest" --output-on-failure --no-tests=error)
 }
 
+# leaves_only FILE...: of what was below $installed only these are left, and no folder of ours but around them
+leaves_only() {
+    for file in "$@"; do
+        [ -f "$file" ] || fail "lost: $file"
+        rm "$file"
+        rmdir "${file%/*}" 2>/dev/null || :
+    done
+    left=$(find "$installed/." ! -type d -o -name '*opt')
+    [ -z "$left" ] || fail "left behind:" $left
+}
+
 # ---- Installed -----------------------------------------------------------------------------------------------------
 
 quietly "$cmake" --install "$build" --prefix "$work/first"
@@ -84,6 +100,23 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_
 
 cmake_project package -DCMAKE_PREFIX_PATH="$work/moved" -DWITH_MPI=$with_mpi \
     -DMPI_C_COMPILER="$(from_cache MPI_C_COMPILER)" -DMPIEXEC_EXECUTABLE="$mpirun"
+
+echo "a project from before CMake 3.3"
+mkdir "$work/old"
+cat >"$work/old/CMakeLists.txt" <<EOT
+cmake_minimum_required(VERSION 2.8.12)
+project(old C)
+find_package(opt REQUIRED)
+find_package(opt QUIET COMPONENTS mpi)
+add_executable(old "$outside/main.c")
+set_property(TARGET old PROPERTY C_STANDARD 11)
+set_property(TARGET old PROPERTY COMPILE_DEFINITIONS VERSION="$version")
+target_link_libraries(old opt::opt)
+EOT
+quietly "$cmake" -S "$work/old" -B "$work/old/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$work/moved" \
+    -DCMAKE_POLICY_VERSION_MINIMUM=3.5 # without which CMake 4 refuses it
+quietly "$cmake" --build "$work/old/build"
+quietly "$work/old/build/old"
 
 if command -v pkg-config >/dev/null; then
     export PKG_CONFIG_PATH="${pc%/*}"
@@ -118,14 +151,23 @@ unset LD_LIBRARY_PATH
 
 mv "$work/moved" "$work/first"
 : >"$work/first/include/theirs.h"
+: >"$work/first/include/opt/theirs.h"
 quietly "$cmake" --build "$build" --target uninstall
-rm "$work/first/include/theirs.h"
-left=$(find "$work/first" ! -type d -o -name '*opt')
-[ -z "$left" ] || fail "left behind:" $left
+installed=$work/first
+leaves_only "$installed/include/theirs.h" "$installed/include/opt/theirs.h"
+
+# What lists and patterns of CMake's would not take as it is.
+for name in josé 'v[1]' 'a [b*?'; do
+    installed=$work/$name
+    quietly "$cmake" --install "$build" --prefix "$installed"
+    : >"$installed/include/opt/theirs.h"
+    quietly "$cmake" --build "$build" --target uninstall
+    leaves_only "$installed/include/opt/theirs.h"
+done
 
 # ---- As a part of another project, unoptimised to be quick -----------------------------------------------------------
 
-for project in "subdirectory" "fetch -DBUILD_SHARED_LIBS=ON"; do
+for project in "subdirectory -DCMAKE_UNITY_BUILD=ON -DCMAKE_C_FLAGS=-ffast-math" "fetch -DBUILD_SHARED_LIBS=ON"; do
     cmake_project $project -DSOURCE="$source"
     quietly "$cmake" --install "$to" --prefix "$work/host"
     left=$(find "$work/host" ! -type d 2>/dev/null || :)
@@ -133,3 +175,47 @@ for project in "subdirectory" "fetch -DBUILD_SHARED_LIBS=ON"; do
 done
 library=$(find "$work/fetch" -name libopt.so)
 [ -z "$library" ] || exports_opt_only "$library"
+
+# The guest is installed with it and uninstalled without it, in a folder called as its own.
+echo "host"
+to=$work/subdirectory
+installed=$work/host/opt
+quietly "$cmake" -DOPT_INSTALL=ON -DHOST_INSTALLS=ON "$to"
+quietly "$cmake" --build "$to"
+quietly "$cmake" --install "$to" --prefix "$installed"
+[ -f "$installed/include/opt/base.h" ] || fail "the guest was not installed"
+for name in first last; do
+    grep -q "/opt/$name/main.c$" "$to/install_manifest.txt" || fail "the list of what was installed lacks $name/main.c"
+done
+quietly "$cmake" --build "$to" --target opt_uninstall
+leaves_only "$installed/first/main.c" "$installed/main.c" "$installed/last/main.c"
+
+# ---- What is built, without building it ------------------------------------------------------------------------------
+
+# configured NAME COMPILER ARGUMENT...
+configured() {
+    echo "$1"
+    to=$work/$1 compiler=$2
+    shift 2
+    quietly "$cmake" -S "$source" -B "$to" -DCMAKE_C_COMPILER="$compiler" -DOPT_TESTS=OFF -DOPT_EXAMPLES=OFF -DOPT_MPI=OFF "$@"
+    "$cmake" --build "$to" --target help >"$work/targets"
+}
+
+# The compiler says what it compiles for, not the machine it runs on: and not by the name that BSDs have for it.
+if echo | "$cc" -dM -E -x c - | grep -q '__x86_64__'; then
+    configured amd64 "$cc" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=amd64
+    grep -q opt_kernels_avx512 "$work/targets" || fail "no kernels for AVX-512 on amd64"
+fi
+if command -v aarch64-linux-gnu-gcc >/dev/null; then
+    configured aarch64 aarch64-linux-gnu-gcc
+    ! grep opt_kernels_avx "$work/targets" || fail "kernels for AVX on aarch64"
+fi
+
+# A zlib where the linker does not look.
+zlib=$(from_cache ZLIB_LIBRARY_RELEASE)
+if [ -e "$zlib" ]; then
+    mkdir "$work/elsewhere"
+    ln -s "$zlib" "$work/elsewhere/libz.so"
+    configured zlib "$cc" -DZLIB_LIBRARY="$work/elsewhere/libz.so"
+    grep -q " $work/elsewhere/libz.so" "$to/package/opt.pc" || fail "opt.pc does not say where zlib is"
+fi

@@ -117,7 +117,12 @@ static void whole_files_of_others_are_read(void **state)
     check_accepted("{\"__metadata__\":{\"a\":\"\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}," W
                    "," V "}");
     check_accepted("{" W ",\"__metadata__\":{\"format\":\"pt\",\"version\":\"9\",\"\":\"\"}," V "}");
+    check_accepted("{\"__metadata__\":null," W "," V "}");
+    check_accepted("{" W ", \"__metadata__\" : null , " V "}");
+    /* A sum is ours in files of ours alone. */
     check_accepted("{\"__metadata__\":{\"format\":\"pt\",\"crc32\":\"none\"}," W "," V "}");
+    check_accepted("{\"__metadata__\":{\"format\":\"pt\",\"crc32\":\"cafebabe\"}," W "," V "}");
+    check_accepted("{\"__metadata__\":{\"crc32\":\"cafebabe\",\"format\":\"pt\"}," W "," V "}");
     check_accepted(
         "{ \"\\u0077\" : { \"data_offsets\" : [ 0 , 16 ] , \"shape\" : [ 2 ] , \"dtype\" : "
         "\"\\u00466\\u0034\" } , \"v\" : {\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[16,20]} }");
@@ -195,6 +200,9 @@ static void what_is_no_json_is_refused(void **state)
         {"{\"w\":\"x\"}", "'{' is missing"},
         {"{\"w\":[]}", "'{' is missing"},
         {"{/**/" W "," V "}", "'\"' is missing"},
+        {"{\"__metadata__\":nul," W "," V "}", "'{' is missing"},
+        {"{\"__metadata__\":nulls," W "," V "}", "'}' is missing"},
+        {"{\"__metadata__\":null", "'}' is missing"},
         {"{\"w\":{\"dtype\":\"F64\",}}", "'\"' is missing"},
         {"{\"w\":{\"dtype\":F64}}", "'\"' is missing"},
         {"{\"w\":{\"dtype\":\"F64\",\"shape\":2}}", "'[' is missing"},
@@ -396,7 +404,7 @@ static void two_of_a_kind_are_refused(void **state)
 static void metadata_is_text(void **state)
 {
     static const char *const cases[][2] = {
-        {"{\"__metadata__\":null," W "," V "}", "'{' is missing"},
+        {"{\"__metadata__\":true," W "," V "}", "'{' is missing"},
         {"{\"__metadata__\":[]," W "," V "}", "'{' is missing"},
         {"{\"__metadata__\":\"a\"," W "," V "}", "'{' is missing"},
         {"{\"__metadata__\":{\"a\":1}," W "," V "}", "'\"' is missing"},

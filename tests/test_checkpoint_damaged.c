@@ -138,6 +138,8 @@ static void the_sum_is_checked(void **state)
     job j;
     bytes file = make_file(*state, &j);
     const unsigned char last = file.at[file.n - 1];
+    bytes moved;
+    char *at;
 
     file.at[file.n - 1] = file.at[file.n - 2];
     file.at[file.n - 2] = last;
@@ -145,6 +147,21 @@ static void the_sum_is_checked(void **state)
     assert_fails(*state, opt_load(*state, FILE_NAME, j.model.params, j.optim, j.batches), OPT_EFORMAT,
                  FILE_NAME ": damaged: the sum of its bytes is ");
     assert_fails(*state, opt_load_named(*state, FILE_NAME, j.model.params, NULL), OPT_EFORMAT, "damaged");
+    file.at[file.n - 2] = file.at[file.n - 1]; /* as it was, but for the mark of our files, or its place */
+    file.at[file.n - 1] = last;
+    at = strstr((char *)file.at + 8, "libopt");
+    assert_non_null(at);
+    at[0] = 'L';
+    spill(FILE_NAME, file.at, file.n);
+    assert_fails(*state, opt_load_named(*state, FILE_NAME, j.model.params, NULL), OPT_EFORMAT, "damaged");
+    at[0] = 'l';
+    edit_tensor_file(FILE_NAME, &file, "\"format\":\"libopt\",\"crc32\":\"00000000\"",
+                     "\"crc32\":\"00000000\",\"format\":\"libopt\"");
+    moved = slurp(FILE_NAME);
+    moved.at[moved.n - 1] ^= 1;
+    spill(FILE_NAME, moved.at, moved.n);
+    assert_fails(*state, opt_load_named(*state, FILE_NAME, j.model.params, NULL), OPT_EFORMAT, "damaged");
+    free(moved.at);
     edit_tensor_file(FILE_NAME, &file, "\"crc32\":\"00000000\",", "");
     assert_fails(*state, opt_load(*state, FILE_NAME, j.model.params, NULL, NULL), OPT_EFORMAT,
                  FILE_NAME ": the sum is missing in the metadata");

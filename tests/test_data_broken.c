@@ -241,6 +241,8 @@ static void shapes_that_make_no_sense_are_refused(void **state)
         {"(,)", "the 'shape' in the header cannot be read"},
         {"(3,,)", "the 'shape' in the header cannot be read"},
         {"(3.0,)", "the 'shape' in the header cannot be read"},
+        {"(3LL,)", "the 'shape' in the header cannot be read"},
+        {"(L,)", "the 'shape' in the header cannot be read"},
         {"(x,)", "the 'shape' in the header cannot be read"},
         {"(3", "the 'shape' in the header cannot be read"},
         {"[3]", "the header has no 'shape'"},
@@ -306,6 +308,20 @@ static void an_order_that_is_neither_is_refused(void **state)
     (void)state;
     check_dict("{'descr': '<f8', 'fortran_order': 1, 'shape': (3, 1), }", 24, "no 'fortran_order'");
     check_dict("{'descr': '<f8', 'fortran_order': Tru, 'shape': (3, 1), }", 24, "no 'fortran_order'");
+    check_dict("{'descr': '<f8', 'fortran_order': Falsehood, 'shape': (3, 1), }", 24, "no 'fortran_order'");
+    check_dict("{'descr': '<f8', 'fortran_order': True 1, 'shape': (3, 1), }", 24, "no 'fortran_order'");
+    check_dict("{'descr': '<f8', 'shape': (3, 1), 'fortran_order': False", 24, "no 'fortran_order'");
+}
+
+static void keys_given_twice_are_refused(void **state)
+{
+    (void)state;
+    check_dict("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), 'shape': (1, 3)}", 24,
+               "has 'shape' twice");
+    check_dict("{'descr': '<f8', 'descr': '<i8', 'fortran_order': False, 'shape': (3,)}", 24,
+               "has 'descr' twice");
+    check_dict("{'fortran_order': False, 'descr': '<f8', 'shape': (3,), 'fortran_order': True}", 24,
+               "has 'fortran_order' twice");
 }
 
 /* The first integer that a double cannot hold is 2^53 + 1. */
@@ -420,6 +436,7 @@ int main(void)
         cmocka_unit_test(missing_keys_are_refused),
         cmocka_unit_test(types_that_cannot_be_read_are_refused),
         cmocka_unit_test(an_order_that_is_neither_is_refused),
+        cmocka_unit_test(keys_given_twice_are_refused),
         cmocka_unit_test(integers_that_do_not_fit_are_refused),
         cmocka_unit_test(files_that_cannot_be_read_or_written),
         cmocka_unit_test(a_missing_file_is_named),

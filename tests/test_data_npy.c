@@ -134,6 +134,25 @@ static void fortran_order_of_any_size(void **state)
     opt_ctx_free(ctx);
 }
 
+/* As Python 2 writes shapes on Windows; and with spaces where there usually are none. */
+static void long_integers_in_a_shape_are_read(void **state)
+{
+    static const char *const shapes[] = {"(2L, 1L)", "(2L ,1L)", "(2, 1L)", "( 2L, 1 )"};
+    opt_ctx *ctx = opt_ctx_new(NULL);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        opt_tensor t = read_made(ctx, "|u1", "True ", shapes[i], "\x07\x08", 2);
+
+        assert_int_equal(t.ndim, 2);
+        assert_int_equal(t.dim[0], 2);
+        assert_int_equal(t.dim[1], 1);
+        assert_close(opt_get(&t, 1), 8, 0);
+        opt_tensor_free(ctx, &t);
+    }
+    opt_ctx_free(ctx);
+}
+
 /* None of these keeps the reader waiting, or reading. */
 static void what_is_no_regular_file_is_refused(void **state)
 {
@@ -166,6 +185,7 @@ int main(void)
         cmocka_unit_test(halves_that_are_not_finite_stay_so),
         cmocka_unit_test(fortran_order_becomes_c_order),
         cmocka_unit_test(fortran_order_of_any_size),
+        cmocka_unit_test(long_integers_in_a_shape_are_read),
         cmocka_unit_test(what_is_no_regular_file_is_refused),
     };
 

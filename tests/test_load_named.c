@@ -337,6 +337,33 @@ static void control_characters_are_not_passed_on(void **state)
     remove(FILE_NAME);
 }
 
+/* Nor the control characters from 0x80 on, be they UTF-8 or single bytes. What is none stays, in UTF-8 or
+ * not. */
+static void control_characters_of_other_kinds_are_not_passed_on(void **state)
+{
+    static const char *const paths[][2] = {
+        {"a\x9bm", "a?m"},
+        {"a\xc2\x80\xc2\x9bm", "a????m"},
+        {"\xe6\x97\xa5\xe6\x9c\xac \xc3\xa9\xc2\xa0 \xf0\x9f\x98\x80",
+         "\xe6\x97\xa5\xe6\x9c\xac \xc3\xa9\xc2\xa0 \xf0\x9f\x98\x80"},
+        {"\xe9t\xe9 \xa0", "\xe9t\xe9 \xa0"},
+        {"\xe6\x97 \xc0\x9b \x1f\x7f", "\xe6? \xc0? ??"},
+    };
+    one o;
+
+    one_init(&o, OPT_F64, 0, NULL);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        assert_fails(*state, opt_load_named(*state, paths[i][0], o.params, NULL), OPT_EIO, paths[i][1]);
+        assert_memory_equal(opt_errmsg(*state), paths[i][1], strlen(paths[i][1]));
+    }
+    write_tensor_file(
+        FILE_NAME, "{\"\\u009b2J\xc2\x9b\xc3\xa9\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+        "", 0);
+    assert_fails(*state, opt_load(*state, FILE_NAME, o.params, NULL, NULL), OPT_EFORMAT,
+                 "left over: ??2J??\xc3\xa9");
+    remove(FILE_NAME);
+}
+
 /* Escapes of one to four bytes. */
 static void escaped_names_are_found(void **state)
 {
@@ -367,6 +394,7 @@ int main(void)
         TEST(what_is_not_wanted_is_passed_over),
         TEST(long_reports_are_cut_short),
         TEST(control_characters_are_not_passed_on),
+        TEST(control_characters_of_other_kinds_are_not_passed_on),
         TEST(escaped_names_are_found),
     };
 

@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "base/text.h"
+
 #define ALIGNMENT 64
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -143,9 +145,7 @@ opt_status opt__fail(opt_ctx *ctx, opt_status status, const char *format, ...)
         va_start(args, format);
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        for (char *p = text; *p; p++) /* names and texts from files may hold what a terminal would obey */
-            if ((unsigned char)*p < ' ' || *p == 0x7f)
-                *p = '?';
+        opt__hide_controls(text); /* which names and texts from files may hold */
         memcpy(ctx->message, text, sizeof text);
     }
     return status;

@@ -55,7 +55,8 @@ static opt_status parse_descr(const opt__file *f, const char *text, opt__element
     return opt__malformed(f, "elements of type '%.3s' cannot be read", p + 1);
 }
 
-/* One dimension; *p is moved behind it. -1 when it is not a number or does not fit. */
+/* One dimension, perhaps with the L of Python 2's long; *p is moved behind it. -1 when it is not a number or
+ * does not fit. */
 static int64_t parse_dim(const char **p)
 {
     int64_t n = 0;
@@ -67,10 +68,12 @@ static int64_t parse_dim(const char **p)
             return -1;
         n = n * 10 + (**p - '0');
     }
+    if (**p == 'L')
+        ++*p;
     return n;
 }
 
-/* (2, 3), (5,) or (). */
+/* (2, 3), (5,) or (); with Python 2 on Windows (2L, 3L). */
 static opt_status parse_shape(const opt__file *f, const char *text, opt__elements *e)
 {
     const char *p = value_of(text, "'shape'");
@@ -105,6 +108,23 @@ static opt_status parse_order(const opt__file *f, const char *text, opt__element
     e->fortran_order = p != NULL && strncmp(p, "True", 4) == 0;
     if (p == NULL || (!e->fortran_order && strncmp(p, "False", 5) != 0))
         return opt__malformed(f, "the header has no 'fortran_order'");
+    p = skip_spaces(p + (e->fortran_order ? 4 : 5));
+    if (*p != ',' && *p != '}')
+        return opt__malformed(f, "the header has no 'fortran_order'");
+    return OPT_OK;
+}
+
+/* Of two values for a key Python takes the last, others the first. */
+static opt_status check_keys(const opt__file *f, const char *text)
+{
+    static const char *const keys[] = {"'descr'", "'fortran_order'", "'shape'"};
+
+    for (int i = 0; i < 3; i++) {
+        const char *p = strstr(text, keys[i]);
+
+        if (p != NULL && strstr(p + 1, keys[i]) != NULL)
+            return opt__malformed(f, "the header has %s twice", keys[i]);
+    }
     return OPT_OK;
 }
 
@@ -133,7 +153,9 @@ opt_status opt__npy_header(opt__file *f, opt__elements *e)
     if (s)
         return s;
     text[length] = '\0';
-    s = parse_order(f, text, e);
+    s = check_keys(f, text);
+    if (!s)
+        s = parse_order(f, text, e);
     if (!s)
         s = parse_descr(f, text, e);
     if (!s)

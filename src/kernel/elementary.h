@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/strict.h"
+
 #define OPT__MAGIC  0x1.8p52
 #define OPT__LN2_HI 0x1.62e42fefp-1       /* 32 bits: times any exponent it is exact */
 #define OPT__LN2_LO 0x1.473de6af278edp-34 /* ln 2 - LN2_HI */

@@ -15,6 +15,8 @@
 
 #include <opt/base.h>
 
+#include "base/strict.h"
+
 /* What happens to a gradient before it is used, g <- clamp(g, -clip, clip) * scale + l2 w, and then to the
  * weight before its update, w <- w * (1 - decay). clip may be infinite. */
 typedef struct opt__adjust {

@@ -7,6 +7,8 @@
 
 #include <opt/mpi.h>
 
+#include "base/strict.h"
+
 enum { OPT__PARTS, OPT__QUESTION, OPT__ANSWER }; /* tags */
 
 /* An array that is to be summed. */

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 opt_status opt__json_wrong(const opt__json *j, const char *what)
 {
     return opt__malformed(j->file, "byte %lld of the header: %s", (long long)j->at, what);
@@ -35,6 +37,15 @@ opt_status opt__json_expect(opt__json *j, char c)
     return opt__json_accept(j, c) ? OPT_OK : opt__json_wrong(j, what);
 }
 
+bool opt__json_null(opt__json *j)
+{
+    skip_space(j);
+    if (strncmp(j->text + j->at, "null", 4) != 0) /* a NUL stands behind the text */
+        return false;
+    j->at += 4;
+    return true;
+}
+
 opt_status opt__json_count(opt__json *j, int64_t *out)
 {
     int64_t n = 0;
@@ -57,26 +68,6 @@ opt_status opt__json_count(opt__json *j, int64_t *out)
 }
 
 /* ---- Strings ------------------------------------------------------------------------------------------- */
-
-int opt__utf8_sequence(const char *p, int64_t n)
-{
-    const unsigned char *u = (const unsigned char *)p;
-    const int length = (u[0] >= 0x80 && u[0] < 0xc2) || u[0] > 0xf4 ? 0
-                       : u[0] < 0x80                                ? 1
-                       : u[0] < 0xe0                                ? 2
-                       : u[0] < 0xf0                                ? 3
-                                                                    : 4;
-
-    if (length > n)
-        return 0;
-    for (int i = 1; i < length; i++)
-        if ((u[i] & 0xc0) != 0x80)
-            return 0;
-    if (length > 2 && ((u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) ||
-                       (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f)))
-        return 0; /* longer than need be, half of a pair, or beyond U+10FFFF */
-    return length;
-}
 
 /* Four hexadecimal digits at p, or -1. */
 static int32_t hex4(const char *p)

@@ -21,6 +21,9 @@ typedef struct opt__json {
 /* Passes over white space, and over `c` if it follows. */
 bool opt__json_accept(opt__json *j, char c);
 
+/* Passes over white space, and over null if it follows. */
+bool opt__json_null(opt__json *j);
+
 /* OPT_EFORMAT, with the place in the header, unless `c` follows. */
 opt_status opt__json_expect(opt__json *j, char c);
 
@@ -32,8 +35,5 @@ opt_status opt__json_count(opt__json *j, int64_t *out);
 
 /* OPT_EFORMAT: what is wrong at the place in hand. */
 opt_status opt__json_wrong(const opt__json *j, const char *what);
-
-/* The length of the UTF-8 sequence at the start of p[0..n), n at least 1, or 0 when there is no right one. */
-int opt__utf8_sequence(const char *p, int64_t n);
 
 #endif

@@ -177,7 +177,7 @@ static opt_status parse_item(opt__json *j, opt__safetensors *st, bool *metadata)
         if (*metadata)
             return opt__json_wrong(j, "a second __metadata__");
         *metadata = true;
-        return parse_metadata(j, st);
+        return opt__json_null(j) ? OPT_OK : parse_metadata(j, st);
     }
     s = parse_tensor(j, &e);
     if (s)
@@ -210,20 +210,30 @@ static opt_status parse_header(opt__safetensors *st, bool decoded)
     return j.at == j.len ? OPT_OK : opt__json_wrong(&j, "there is more behind the end");
 }
 
+/* Where the digits of the sum are in a header of ours, or NULL. Others may mean something else by a crc32.
+ * One where our writer puts it is ours even if the format says otherwise: that may be the damage. */
+static char *find_sum(const opt__safetensors *st)
+{
+    const size_t key_at = strlen(OPT__ST_BEFORE_SUM) - strlen(SUM_KEY);
+    char *const key = strstr(st->header, SUM_KEY);
+
+    if (key == NULL || ((size_t)(key - st->header) != key_at && strstr(st->header, OPT__ST_OURS) == NULL) ||
+        strspn(key + strlen(SUM_KEY), "0123456789abcdef") < 8)
+        return NULL;
+    return key + strlen(SUM_KEY);
+}
+
 /* Notes what the file says its sum is, and takes that of the header as it is, with 0 for the sum. */
 static void start_sum(opt__safetensors *st, const unsigned char *length)
 {
-    char *const place = strstr(st->header, SUM_KEY);
-    char digits[9] = "";
+    char *const digits = find_sum(st);
     opt__crc32 crc;
 
-    if (place != NULL)
-        memcpy(digits, place + strlen(SUM_KEY), 8); /* which the room behind the header allows */
-    if (strspn(digits, "0123456789abcdef") == 8) {
+    if (digits != NULL) {
         st->has_sum = true;
         for (int i = 0; i < 8; i++)
             st->sum = st->sum << 4 | (uint32_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
-        memset(place + strlen(SUM_KEY), '0', 8);
+        memset(digits, '0', 8);
     }
     opt__crc32_start(&crc);
     opt__crc32_add(&crc, length, 8);

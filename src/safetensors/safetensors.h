@@ -8,8 +8,8 @@
  * perhaps with spaces behind it; the elements, little-endian, in row-major order, each tensor's from where to
  * where its data_offsets say, without gaps or overlaps.
  *
- * Files of ours have "format" = "libopt" and a "crc32" in the metadata: of the whole file, with the eight
- * digits of the sum itself taken as 0.
+ * Files of ours have "format" = "libopt" and a "crc32" in the metadata, which comes first: of the whole file,
+ * with the eight digits of the sum itself taken as 0.
  */
 #ifndef OPT_SAFETENSORS_SAFETENSORS_H
 #define OPT_SAFETENSORS_SAFETENSORS_H
@@ -19,6 +19,10 @@
 #include "file/file.h"
 
 #define OPT__ST_MAX_HEADER 100000000 /* bytes, as the format has it */
+
+/* How our headers begin, up to the eight digits. */
+#define OPT__ST_BEFORE_SUM "{\"__metadata__\":{" OPT__ST_OURS ",\"crc32\":\""
+#define OPT__ST_OURS       "\"format\":\"libopt\""
 
 /* ---- Writing ------------------------------------------------------------------------------------------- */
 

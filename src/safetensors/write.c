@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/sort.h"
+#include "base/text.h"
 #include "file/crc32.h"
 #include "file/replace.h"
 #include "safetensors/json.h"
@@ -80,15 +81,13 @@ typedef struct job {
     const void *arg;
 } job;
 
-#define BEFORE_SUM "{\"__metadata__\":{\"format\":\"libopt\",\"crc32\":\""
-
 /* The header; its length is a multiple of 8, so that elements of every size are where they should be: the
  * largest first. */
 static void put_header(opt__text *t, const job *j)
 {
     int64_t begin = 0;
 
-    put(t, BEFORE_SUM "00000000\"");
+    put(t, OPT__ST_BEFORE_SUM "00000000\"");
     j->describe(t, j->arg);
     put(t, "}");
     for (size_t size = 8; size > 1; size /= 2)
@@ -192,7 +191,7 @@ static bool write_all(FILE *f, const job *j, const opt__text *header)
             if (opt__size(j->tensors[i].t.dtype) == size)
                 good = put_elements(f, &crc, &j->tensors[i].t);
     snprintf(digits, sizeof digits, "%08lx", (unsigned long)opt__crc32_value(&crc));
-    return good && fseek(f, (long)(sizeof length + strlen(BEFORE_SUM)), SEEK_SET) == 0 &&
+    return good && fseek(f, (long)(sizeof length + strlen(OPT__ST_BEFORE_SUM)), SEEK_SET) == 0 &&
            fwrite(digits, 1, 8, f) == 8;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * A program of somebody else's: trains for two epochs, and sees that header, library and package (VERSION)
- * agree. It calls nothing that needs zlib, and so links without.
+ * agree, and that a NaN is noticed whatever the flags of the project. It calls nothing that needs zlib, and
+ * so links without.
  */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <opt.h>
@@ -45,6 +47,18 @@ static opt_status train(opt_ctx *ctx, double *loss)
     return s;
 }
 
+static opt_status moments_of_a_nan(opt_ctx *ctx)
+{
+    double d[2] = {1, strtod("nan", NULL)};
+    const opt_tensor t = opt_tensor_view(OPT_F64, d, 2, (const int64_t[]){2, 1});
+    opt_tensor mean = {0}, sd = {0};
+    const opt_status s = opt_moments(ctx, &t, &mean, &sd);
+
+    opt_tensor_free(ctx, &mean);
+    opt_tensor_free(ctx, &sd);
+    return s;
+}
+
 int main(void)
 {
     const opt_ctx_opts opts = {.threads = 2};
@@ -55,6 +69,10 @@ int main(void)
 
     if (s || !isfinite(loss)) {
         fprintf(stderr, "training: %s, loss %g\n", opt_errmsg(ctx), loss);
+        bad = 1;
+    }
+    if (moments_of_a_nan(ctx) != OPT_ENONFINITE) {
+        fprintf(stderr, "a NaN was not noticed\n");
         bad = 1;
     }
     if (strcmp(opt_version(), OPT_VERSION) != 0 || strcmp(opt_version(), VERSION) != 0) {

@@ -76,6 +76,7 @@ static void names_that_are_not_utf8_are_refused(void **state)
 {
     static const char *const names[] = {"\xff",
                                         "\x80",
+                                        "\x80\x80",
                                         "a\xc3",
                                         "\xc3(",
                                         "\xc0\x80",

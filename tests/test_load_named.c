@@ -119,17 +119,24 @@ static void every_half_is_right(void **state)
 
 static void types_that_are_no_real_numbers_are_refused(void **state)
 {
-    static const char *const others[] = {"I8", "U8", "BOOL", "F8_E4M3"};
+    static const struct {
+        const char *text;
+        int bits;
+    } others[] = {{"BOOL", 8},    {"U8", 8},          {"I8", 8},         {"U16", 16},    {"I16", 16},
+                  {"U32", 32},    {"I32", 32},        {"U64", 64},       {"I64", 64},    {"C64", 64},
+                  {"F4", 4},      {"F6_E2M3", 6},     {"F6_E3M2", 6},    {"F8_E5M2", 8}, {"F8_E4M3", 8},
+                  {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}};
+    const char data[64] = {0};
     char header[128];
 
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         one o;
 
-        snprintf(header, sizeof header, "{\"w\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,2]}}",
-                 others[i]);
-        write_tensor_file(FILE_NAME, header, "ab", 2);
-        one_init(&o, OPT_F64, 1, (int64_t[]){2});
-        assert_fails(*state, opt_load_named(*state, FILE_NAME, o.params, NULL), OPT_EDTYPE, others[i]);
+        snprintf(header, sizeof header, "{\"w\":{\"dtype\":\"%s\",\"shape\":[8],\"data_offsets\":[0,%d]}}",
+                 others[i].text, others[i].bits);
+        write_tensor_file(FILE_NAME, header, data, (size_t)others[i].bits);
+        one_init(&o, OPT_F64, 1, (int64_t[]){8});
+        assert_fails(*state, opt_load_named(*state, FILE_NAME, o.params, NULL), OPT_EDTYPE, others[i].text);
         assert_close(o.d[0], -1, 0);
     }
     remove(FILE_NAME);
@@ -359,6 +366,7 @@ static void control_characters_of_other_kinds_are_not_passed_on(void **state)
     write_tensor_file(
         FILE_NAME, "{\"\\u009b2J\xc2\x9b\xc3\xa9\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
         "", 0);
+    check_report(*state, o.params, 0, 1, 1, "missing: w; left over: ??2J??\xc3\xa9");
     assert_fails(*state, opt_load(*state, FILE_NAME, o.params, NULL, NULL), OPT_EFORMAT,
                  "left over: ??2J??\xc3\xa9");
     remove(FILE_NAME);
@@ -367,17 +375,28 @@ static void control_characters_of_other_kinds_are_not_passed_on(void **state)
 /* Escapes of one to four bytes. */
 static void escaped_names_are_found(void **state)
 {
+    static const struct {
+        const char *escaped, *name;
+    } cases[] = {
+        {"\\u0077\\u00FC\\u20ac\\uff21\\uD83D\\uDE00", "w\xc3\xbc\xe2\x82\xac\xef\xbc\xa1\xf0\x9f\x98\x80"},
+        {"\\u007f\\u0080\\u07ff\\u0800\\uffff",
+         "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf"},                     /* the last of each length, */
+        {"\\ud800\\udc00\\udbff\\udfff", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"}, /* and the first */
+    };
     static const unsigned char two[8] = {[7] = 0x40};
-    one o;
+    char header[128];
 
-    write_tensor_file(FILE_NAME,
-                      "{\"\\u0077\\u00FC\\u20ac\\uff21\\uD83D\\uDE00\":"
-                      "{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,8]}}",
-                      two, sizeof two);
-    one_init(&o, OPT_F64, 0, NULL);
-    o.at.name = "w\xc3\xbc\xe2\x82\xac\xef\xbc\xa1\xf0\x9f\x98\x80";
-    assert_ok(*state, opt_load_named(*state, FILE_NAME, o.params, NULL));
-    assert_true(o.d[0] == 2);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        one o;
+
+        snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,8]}}",
+                 cases[i].escaped);
+        write_tensor_file(FILE_NAME, header, two, sizeof two);
+        one_init(&o, OPT_F64, 0, NULL);
+        o.at.name = cases[i].name;
+        assert_ok(*state, opt_load_named(*state, FILE_NAME, o.params, NULL));
+        assert_true(o.d[0] == 2);
+    }
     remove(FILE_NAME);
 }
 

@@ -11,6 +11,7 @@
 #include <opt/train.h>
 
 #include "base/ranks.h"
+#include "base/text.h"
 #include "optim/params.h"
 #include "tensor/tensor.h"
 #include "train/facts.h"
@@ -212,9 +213,7 @@ static void report_name(opt_load_report *r, const char *kind, int nth, const cha
             end--;
         r->names[(r->names[end - 1] & 0x80) ? end - 1 : end] = '\0';
     }
-    for (char *p = r->names + used; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = '?';
+    opt__hide_controls(r->names + used);
 }
 
 static bool begins_with(const char *text, const char *start)

@@ -148,6 +148,16 @@ static void lose_model(work *w, job *j)
     j->model.grad = NULL;
 }
 
+static void check_nothing(work *w, job *j)
+{
+    opt_optim_opts opts = w->optim;
+
+    opts.unchecked = true;
+    opt_optim_free(j->optim);
+    if (opt_optim_new(j->p.ctx, w->method, NULL, &opts, j->model.params, &j->optim))
+        strcpy(w->message[0], "no optimizer");
+}
+
 static void rename_bias(work *w, job *j)
 {
     static opt_param other[8];
@@ -174,6 +184,7 @@ static void ranks_that_differ_are_refused(void **state)
         {lose_rows, "rank 2: batches.rows is 9 where rank 0 has 10"},
         {change_weight, "rank 2: W2 is f64 [1, 3] with checksum "},
         {lose_model, "rank 2: train: "},
+        {check_nothing, "rank 2: unchecked is 1 where rank 0 has 0"},
         {rename_bias, "rank 2: \"bias\" stands where rank 0 has \"b1\""},
     };
 

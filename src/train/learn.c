@@ -42,7 +42,7 @@ static opt_status explain(const opt__loop *l, const opt_batch *part, double loss
     if (s)
         return s;
     for (int i = 0; i < params.n; i++)
-        if (blame(l, "the gradient of ", params.at[i].name, &params.at[i].grad))
+        if (!params.at[i].frozen && blame(l, "the gradient of ", params.at[i].name, &params.at[i].grad))
             return OPT_ENONFINITE;
     return opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite",
                      opt__shown(loss));

@@ -198,8 +198,8 @@ double opt_lr_warmup(double lr0, int64_t t, const void *arg);
  *     |numeric - analytic| / (|numeric| + |analytic|)        (Euclidean norms)
  *
  * where differences that are within f's own rounding count as none. f64: about 1e-9 when right, and above
- * 1e-3 when wrong. f may overwrite the gradients, they are copied first and put back. OPT_ENONFINITE when f,
- * a value or a gradient is not finite. */
+ * 1e-3 when wrong. f may overwrite the gradients, they are copied first and put back. Frozen parameters are
+ * passed over. OPT_ENONFINITE when f, a value or a gradient is not finite, or f's differences overflow. */
 opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_params params,
                           double *max_rel_err);
 

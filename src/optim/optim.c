@@ -126,11 +126,11 @@ static bool joins(const opt_tensor *a, const opt_tensor *b)
 }
 
 /* Whether w and g, of parameter p, the first element number `first` among all, go on where the run ends, and
- * so do their slots. */
+ * so do their slots. Only the library's own updates may see more than one parameter at a time. */
 static bool continues(const opt_optim *o, const opt__run *r, int p, int64_t first, const opt_tensor *w,
                       const opt_tensor *g)
 {
-    if (o->method.whole_tensor || r->first + opt_tensor_len(&r->w) != first ||
+    if (!o->adjusts || o->method.whole_tensor || r->first + opt_tensor_len(&r->w) != first ||
         r->lr_factor != o->params[p].lr_factor || r->decay_factor != o->params[p].decay_factor ||
         !joins(&r->w, w) || !joins(&r->g, g))
         return false;

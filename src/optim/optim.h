@@ -3,8 +3,9 @@
  * The driver's insides, shared by optim.c and slots.c (making one), state.c, step.c and search.c, and what
  * the training loop sees of it.
  *
- * Parameters whose values and gradients lie end to end in memory are stepped as one run, so a network of many
- * small tensors costs no more than one large tensor. Slots of a name are one block of memory in the order of
+ * Parameters whose values and gradients lie end to end in memory are stepped as one run by the library's own
+ * methods, so a network of many small tensors costs no more than one large tensor; a method of one's own gets
+ * one parameter at a time. Slots of a name are one block of memory in the order of
  * the parameters, and so lie end to end wherever the parameters do. Where clipping, l2 or decay is on, a run
  * is stepped in chunks that stay in the first-level cache, where the effective gradient is made in a scratch
  * buffer. Chunks are shared among the context's threads, as are the gradients' blocks when their norm is
@@ -23,7 +24,7 @@
 #define OPT__SLOTS   (OPT_MAX_SLOTS + 1)
 #define OPT__AVERAGE OPT_MAX_SLOTS /* the slot that is the driver's own: the average of the weights */
 
-/* Elements that are stepped together: one or several whole parameters. */
+/* Elements that are stepped together: a parameter's, or several's. */
 typedef struct opt__run {
     opt_tensor w, g, slot[OPT__SLOTS]; /* as many as are needed; one dimension; of a whole_tensor method,
                                           the parameter's own shape */

@@ -66,9 +66,9 @@ void opt_optim_free(opt_optim *o);
 
 /* One step from the gradients as they stand. OPT_ENONFINITE names the tensor, and neither a weight, a slot
  * nor the step count has changed. OPT_EINVAL when the schedule gives a rate that is negative or not finite;
- * OPT_ECOMM, after which the ranks of a sharded optimizer may have weights of different steps. An error of a
- * custom method's update is passed on; weights it had got to by then stay updated.
- */
+ * OPT_ECOMM. An error of a custom method's update is passed on, to all ranks whichever it was on; weights
+ * that updates had got to by then stay updated. After either of the last two ranks may have weights of
+ * different steps: those of a sharded optimizer or a custom method. */
 opt_status opt_optim_step(opt_optim *o);
 
 /* The rate that the next step will use. */

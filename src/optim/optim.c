@@ -335,6 +335,7 @@ opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyp
     o->ctx = ctx;
     o->method = *method;
     o->adjusts = opt__adjusts(method);
+    o->fails = !opt__never_fails(method);
     o->opts = given;
     o->last_lr = given.lr;
     o->grad_norm = (double)NAN;

@@ -44,6 +44,7 @@ struct opt_optim {
     opt_method method;
     opt_optim_opts opts;
     bool adjusts;  /* the method takes an opt__adjust */
+    bool fails;    /* its update may, on one rank alone */
     double *hyper; /* [method.nhyper] */
     opt_param *params;
     int nparams;

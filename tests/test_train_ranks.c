@@ -109,6 +109,48 @@ static void the_rank_that_fails_is_named(void **state)
     }
 }
 
+/* The model of one rank, which says stop when it is called for the `at`-th time. */
+static struct {
+    opt_model whole;
+    int calls, at;
+} stopper;
+
+static opt_status stop_at(void *self, const opt_batch *part, double *loss)
+{
+    (void)self;
+    if (++stopper.calls == stopper.at)
+        return OPT_STOP;
+    return stopper.whole.grad(stopper.whole.self, part, loss);
+}
+
+static void stop_later(work *w, job *j)
+{
+    (void)w;
+    stopper.whole = j->model;
+    stopper.calls = 0;
+    j->model.grad = stop_at;
+}
+
+/* While a method searches along a line: the others took it for a search that found nothing lower, and went on
+ * alone. The first call is before it; how many there are in an epoch is the search's. */
+static void a_model_may_say_stop_amid_a_search(void **state)
+{
+    work w = {.method = &opt_lbfgs,
+              .optim = {.lr = 1},
+              .batches = {.size = JOB_ROWS, .chunk = 1},
+              .train = {.epochs = 6},
+              .upset = stop_later};
+
+    (void)state;
+    for (int ranks = 2; ranks <= 3; ranks++) {
+        char said[64];
+
+        snprintf(said, sizeof said, "batch 1: lbfgs: evaluating the loss: rank %d: ", ranks - 1);
+        for (stopper.at = 2; stopper.at <= 12; stopper.at += 2)
+            check_end(w, ranks, OPT_STOP, stopper.at == 2 ? said : "rank ");
+    }
+}
+
 static void fall_back(work *w, job *j)
 {
     (void)w;
@@ -316,6 +358,7 @@ int main(void)
         cmocka_unit_test(ranks_learn_what_one_does),
         cmocka_unit_test(so_they_do_with_every_option),
         cmocka_unit_test(the_rank_that_fails_is_named),
+        cmocka_unit_test(a_model_may_say_stop_amid_a_search),
         cmocka_unit_test(ranks_that_differ_are_refused),
         cmocka_unit_test(when_one_stops_all_do),
         cmocka_unit_test(a_sum_that_fails_ends_training),

@@ -69,6 +69,7 @@ struct opt_optim {
     struct {
         opt_params params; /* those that move */
         opt_tensor *slot;  /* [params.n * OPT_MAX_SLOTS] */
+        bool cancelled;    /* the last one, by an OPT_STOP of its function's, on whichever rank */
     } search;
     opt__stretch *gradients; /* as few as there are gaps between them */
     int ngradients;

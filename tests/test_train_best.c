@@ -222,7 +222,7 @@ static void a_run_that_is_over_only_puts_back_the_best(void **state)
     script_free(&s);
 }
 
-/* Nor is it after an error; in the end it is all the same. */
+/* Nor is it after an error; in the end it is all the same. After the last epoch there is nothing to stop. */
 static void stopped_by_a_callback_nothing_is_put_back(void **state)
 {
     const double losses[] = {5, 3, 4};
@@ -237,7 +237,7 @@ static void stopped_by_a_callback_nothing_is_put_back(void **state)
 
             s.t = (trace){.epoch = epoch, .answer = failing ? OPT_EIO : OPT_STOP};
             assert_int_equal(script_run(&s, opts), failing ? OPT_EIO : OPT_OK);
-            assert_close(s.w, (double)(STEPS * epoch), 0);
+            assert_close(s.w, (double)(STEPS * (epoch == 6 && !failing ? 2 : epoch)), 0);
             assert_int_equal(s.t.n, epoch);
             s.t.epoch = 0;
             assert_ok(s.ctx, script_run(&s, opts));

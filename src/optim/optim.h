@@ -85,6 +85,7 @@ struct opt_optim {
         opt_tensor *value; /* [nparams]; NULL until there is room for them */
         double loss;
         int64_t epoch;   /* 0: none yet */
+        int64_t from;    /* the first epoch that it has been looked for in; 0: it has not */
         bool kept;       /* value holds them */
         int64_t reduced; /* the epoch after which the learning rate was lowered last; 0: none */
     } best;

@@ -271,7 +271,7 @@ opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt
         return s;
     now(&l.start);
     l.saved_at = l.start;
-    l.since = optim->best.epoch > 0 ? optim->best.epoch : batches->completed;
+    opt__best_begin(&l);
     if (opt__over(&l)) {
         opt__best_put_back(&l);
         return OPT_OK;

@@ -119,12 +119,6 @@ static opt_status check_groups(opt_optim *o)
                : opt__fail(o->ctx, OPT_EINVAL, "%s: every parameter is frozen", o->method.name);
 }
 
-/* Whether b begins in memory where a ends. */
-static bool joins(const opt_tensor *a, const opt_tensor *b)
-{
-    return a->data != NULL && a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
-}
-
 /* Whether w and g, of parameter p, the first element number `first` among all, go on where the run ends, and
  * so do their slots. Only the library's own updates may see more than one parameter at a time. */
 static bool continues(const opt_optim *o, const opt__run *r, int p, int64_t first, const opt_tensor *w,
@@ -132,10 +126,10 @@ static bool continues(const opt_optim *o, const opt__run *r, int p, int64_t firs
 {
     if (!o->adjusts || o->method.whole_tensor || r->first + opt_tensor_len(&r->w) != first ||
         r->lr_factor != o->params[p].lr_factor || r->decay_factor != o->params[p].decay_factor ||
-        !joins(&r->w, w) || !joins(&r->g, g))
+        !opt__joins(&r->w, w) || !opt__joins(&r->g, g))
         return false;
     for (int s = 0; s < o->nslots; s++)
-        if (!joins(&r->slot[s], &o->slots[p * o->nslots + s]))
+        if (!opt__joins(&r->slot[s], &o->slots[p * o->nslots + s]))
             return false;
     return true;
 }
@@ -262,7 +256,7 @@ static opt_status find_gradients(opt_optim *o)
 
         if (o->params[p].frozen)
             continue;
-        if (!first && joins(&last[-1].g, &g)) {
+        if (!first && opt__joins(&last[-1].g, &g)) {
             last[-1].g.dim[0] += g.dim[0];
             continue;
         }
@@ -294,6 +288,8 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
         s = check_single(o);
     if (!s)
         s = opt__share_out(o);
+    if (!s)
+        s = opt__reserve_cuts(o);
     if (!s)
         s = opt__make_slots(o);
     if (s)
@@ -363,6 +359,7 @@ void opt_optim_free(opt_optim *o)
         opt__free(o->ctx, o->runs);
         opt__free(o->ctx, o->slots);
         opt__free(o->ctx, o->bound);
+        opt__free(o->ctx, o->cut);
         opt__free(o->ctx, o->share);
         opt__free(o->ctx, o->params);
         opt__free(o->ctx, o->hyper);

@@ -73,7 +73,10 @@ struct opt_optim {
     } search;
     opt__stretch *gradients; /* as few as there are gaps between them */
     int ngradients;
-    int unsummed;           /* parameters, the first ones, whose gradients' sums over ranks have not begun */
+    double *cut;  /* [2][nparams], of several ranks: above 0 where some rank's gradients, and then weights, do
+                     not go on where those of the parameter before end */
+    bool agreed;  /* the ranks have told one another */
+    int unsummed; /* parameters, the first ones, whose gradients' sums over ranks have not begun */
     opt_status sums_failed; /* when they began */
     double *sums;           /* [opt__sum_blocks][2]; NULL with one thread */
     int64_t t;              /* steps done */
@@ -111,6 +114,11 @@ opt_tensor opt__own(const opt_optim *o, int p, const opt_tensor *t);
 opt_status opt__gather_weights(opt_optim *o);
 opt_status opt__gather_slot(const opt_optim *o, int p, int s, const opt_tensor *whole);
 
+/* sums.c: what lies end to end is summed, or gathered, together if it does so on every rank, whose memory
+ * need not be like the others'. Room to say so; cut <- what the ranks agree on, at first. */
+opt_status opt__reserve_cuts(opt_optim *o);
+opt_status opt__agree_on_cuts(opt_optim *o);
+
 /* *out <- a tensor like each parameter's value, zeroed. */
 opt_status opt__make_copies(opt_optim *o, opt_tensor **out);
 void opt__free_copies(opt_optim *o, opt_tensor *copies);
@@ -129,6 +137,12 @@ void opt__begin_sums_over_ranks(opt_optim *o, int first);
 
 /* opt_optim_step by gradients that have been summed over ranks. */
 opt_status opt__step_by_sums(opt_optim *o);
+
+/* Whether b begins in memory where a ends. */
+static inline bool opt__joins(const opt_tensor *a, const opt_tensor *b)
+{
+    return a->data != NULL && a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
+}
 
 /* Whether opt_optim_predicting has anything to do. */
 static inline bool opt__predicts_otherwise(const opt_optim *o)

@@ -88,6 +88,26 @@ static void every_fact_has_to_be_there(void **state)
     }
 }
 
+/* Files from before there was something to be said of them do not have these. */
+static void what_came_later_may_be_missing(void **state)
+{
+    static const char *const later[] = {"average", "best_from", "reduced_epoch", "batches.chunk"};
+
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        char part[64], by[64];
+        job j;
+
+        snprintf(part, sizeof part, "\"%s\":", later[i]);
+        snprintf(by, sizeof by, "\"_%s\":", later[i]);
+        edit_tensor_file(FILE_NAME, &whole, part, by);
+        job_new(&j, *state, &opt_adam, NULL, NULL);
+        assert_ok(*state, opt_load(*state, FILE_NAME, j.model.params, j.optim, j.batches));
+        assert_int_equal(opt_optim_steps(j.optim), 5);
+        job_free(&j);
+        clean();
+    }
+}
+
 /* The weights alone can be had even so, but for the version: what another one means by them is not known. */
 static void another_version_is_refused(void **state)
 {
@@ -242,10 +262,10 @@ static void real_numbers_are_read_strictly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_fact_has_to_be_there),         TEST(another_version_is_refused),
-        TEST(counts_are_read_strictly),           TEST(a_place_that_is_none_is_refused),
-        TEST(a_setting_of_another_range_differs), TEST(the_largest_counts_are_accepted),
-        TEST(real_numbers_are_read_strictly),
+        TEST(every_fact_has_to_be_there),      TEST(another_version_is_refused),
+        TEST(what_came_later_may_be_missing),  TEST(counts_are_read_strictly),
+        TEST(a_place_that_is_none_is_refused), TEST(a_setting_of_another_range_differs),
+        TEST(the_largest_counts_are_accepted), TEST(real_numbers_are_read_strictly),
     };
 
     return cmocka_run_group_tests_name("checkpoint facts", tests, make_whole, free_whole);

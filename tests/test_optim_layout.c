@@ -114,17 +114,20 @@ static void whole_tensor_methods_get_whole_tensors(void **state)
     opt_ctx_free(ctx);
 }
 
+/* Fails for the parameter whose gradient is 3. */
 static int calls;
 static opt_status count_update(const opt_update *u)
 {
-    calls++;
-    assert_int_equal(opt_tensor_len(&u->w), 6);
-    assert_int_equal(opt_tensor_len(&u->g), 6);
-    return OPT_OK;
+    static const int64_t length[] = {1, 3, 2}, first[] = {0, 1, 4};
+
+    assert_int_equal(opt_tensor_len(&u->w), length[calls]);
+    assert_int_equal(opt_tensor_len(&u->g), length[calls]);
+    assert_int_equal(u->first, first[calls++]);
+    return opt_get(&u->g, 0) == 3 ? OPT_EFORMAT : OPT_OK;
 }
 
-/* So that many small tensors cost no more than a large one. */
-static void what_lies_end_to_end_is_updated_at_once(void **state)
+/* Though they lie end to end in memory: so it can be said which one an update fails for. */
+static void a_method_of_ones_own_gets_a_parameter_at_a_time(void **state)
 {
     const opt_method counting = {.name = "counting", .update = count_update};
     double w[6] = {0}, g[6] = {0};
@@ -138,7 +141,11 @@ static void what_lies_end_to_end_is_updated_at_once(void **state)
     calls = 0;
     assert_ok(ctx, opt_optim_new(ctx, &counting, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){p, 3}, &o));
     assert_ok(ctx, opt_optim_step(o));
-    assert_int_equal(calls, 1);
+    assert_int_equal(calls, 3);
+    calls = 0;
+    g[4] = 3;
+    assert_fails(ctx, opt_optim_step(o), OPT_EFORMAT, "counting: the update of c failed");
+    assert_int_equal(calls, 3);
     opt_optim_free(o);
     opt_ctx_free(ctx);
 }
@@ -269,31 +276,43 @@ static opt_status count_elements(const opt_update *u)
 }
 
 /* Parameters that lie end to end, of which only some need a slot. */
-static void slots_may_be_left_out(void **state)
+static void check_slots_left_out(opt_method mine)
 {
-    const opt_method mine = {
-        .name = "mine", .update = count_elements, .slot = {"s"}, .shape_slot = not_for_one};
     double w[6] = {0}, g[6] = {1, 2, 3, 4, 5, 6};
     opt_param p[] = {{.name = "a", .value = wrap(w, 2), .grad = wrap(g, 2)},
                      {.name = "b", .value = wrap(w + 2, 1), .grad = wrap(g + 2, 1)},
                      {.name = "c", .value = wrap(w + 3, 1), .grad = wrap(g + 3, 1)},
                      {.name = "d", .value = wrap(w + 4, 2), .grad = wrap(g + 4, 2)}};
+    const bool own = mine.update == count_elements;
     opt_ctx *ctx = opt_ctx_new(NULL);
     opt_optim *o;
 
-    (void)state;
     assert_ok(ctx, opt_optim_new(ctx, &mine, NULL, &(opt_optim_opts){.lr = 1}, (opt_params){p, 4}, &o));
     assert_ok(ctx, opt_optim_step(o));
-    assert_memory_equal(w, g, sizeof w);
+    for (int i = 0; i < 6; i++)
+        assert_true(w[i] == (own ? g[i] : -g[i]));
     for (int i = 0; i < 4; i++) {
         const opt_tensor *slot = opt_optim_slot(o, i, "s");
 
         assert_int_equal(slot != NULL, i % 3 == 0);
         if (slot != NULL)
-            assert_true(opt_get(slot, 0) == 1 && opt_get(slot, 1) == 1);
+            assert_true(opt_get(slot, 0) == own && opt_get(slot, 1) == own);
     }
     opt_optim_free(o);
     opt_ctx_free(ctx);
+}
+
+/* By an update of one's own, and by one of the library's, which may be made to get whole tensors. */
+static void slots_may_be_left_out(void **state)
+{
+    opt_method mine = {.name = "mine", .update = count_elements, .slot = {"s"}, .shape_slot = not_for_one};
+
+    (void)state;
+    check_slots_left_out(mine);
+    mine.update = opt_gd.update;
+    check_slots_left_out(mine);
+    mine.whole_tensor = true;
+    check_slots_left_out(mine);
 }
 
 /* Sets every element of w to its number. */
@@ -330,7 +349,7 @@ int main(void)
         cmocka_unit_test(dtypes_may_be_mixed),
         cmocka_unit_test(elements_are_numbered_in_the_order_of_the_list),
         cmocka_unit_test(whole_tensor_methods_get_whole_tensors),
-        cmocka_unit_test(what_lies_end_to_end_is_updated_at_once),
+        cmocka_unit_test(a_method_of_ones_own_gets_a_parameter_at_a_time),
         cmocka_unit_test(gradients_may_lie_apart),
         cmocka_unit_test(l2_alone_reaches_a_method_of_ones_own),
         cmocka_unit_test(threads_agree_on_clipped_norms),

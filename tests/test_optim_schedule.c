@@ -295,6 +295,63 @@ static void a_loss_that_is_not_finite_is_named(void **state)
     waves_free(&v);
 }
 
+/* Its gradient may be anything, and its values are not moved. */
+static void a_frozen_parameter_is_passed_over(void **state)
+{
+    waves v;
+
+    (void)state;
+    waves_init(&v, OPT_F64);
+    v.param[0].frozen = true;
+    opt_tensor_fill(&v.param[0].grad, 123);
+    assert_close(checked(&v), 0, 1e-9);
+    assert_int_equal(v.calls, 6);
+    opt_tensor_fill(&v.param[0].grad, (double)NAN);
+    assert_close(checked(&v), 0, 1e-9);
+    waves_free(&v);
+}
+
+/* The slope of the first parameter is beyond what a double can say, or the sum of the norms is. */
+static double steep_loss(void *ud)
+{
+    const waves *v = ud;
+    const double w = opt_get(&v->param[0].value, 0);
+
+    return w > v->poison ? 1e308 : w < v->poison ? -1e308 : 0;
+}
+
+static void what_overflows_does_not_agree(void **state)
+{
+    double err = 5;
+    waves v;
+
+    (void)state;
+    waves_init(&v, OPT_F64);
+    v.poison = opt_get(&v.param[0].value, 0);
+    for (int n = 1; n <= 2; n++)
+        assert_fails(v.ctx, opt_grad_check(v.ctx, steep_loss, &v, (opt_params){v.param, n}, &err),
+                     OPT_ENONFINITE, "grad_check: the gradient of a, or f's differences, overflow");
+    v.poison = 0;
+    opt_tensor_fill(&v.param[1].grad, 1.5e308);
+    assert_fails(v.ctx, opt_grad_check(v.ctx, waves_loss, &v, (opt_params){v.param, 2}, &err), OPT_ENONFINITE,
+                 "the gradient of b, or");
+    assert_close(err, 5, 0);
+    waves_free(&v);
+}
+
+/* The sum of two values of f may overflow where its differences do not. */
+static void a_large_loss_hides_nothing(void **state)
+{
+    waves v;
+
+    (void)state;
+    waves_init(&v, OPT_F64);
+    v.poison = 1e308;
+    opt_tensor_fill(&v.param[0].grad, 1e300);
+    assert_true(checked(&v) > 0.5);
+    waves_free(&v);
+}
+
 /* A constant: both gradients are 0, which is agreement. */
 static void a_flat_loss_agrees_with_a_zero_gradient(void **state)
 {
@@ -346,6 +403,9 @@ int main(void)
         cmocka_unit_test(a_wrong_gradient_shows),
         cmocka_unit_test(values_and_gradients_are_put_back),
         cmocka_unit_test(a_loss_that_is_not_finite_is_named),
+        cmocka_unit_test(a_frozen_parameter_is_passed_over),
+        cmocka_unit_test(what_overflows_does_not_agree),
+        cmocka_unit_test(a_large_loss_hides_nothing),
         cmocka_unit_test(a_flat_loss_agrees_with_a_zero_gradient),
         cmocka_unit_test(bad_arguments),
     };

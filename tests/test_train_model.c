@@ -86,6 +86,31 @@ static void what_spoilt_the_loss_is_named(void **state)
     }
 }
 
+/* Nobody computes the gradient of a frozen parameter, so it spoils nothing; its value may. */
+static void a_frozen_gradient_is_not_blamed(void **state)
+{
+    double w[1] = {1}, g[1] = {(double)NAN};
+    opt_param params[2] = {{.name = "fixed",
+                            .value = opt_tensor_view(OPT_F64, w, 0, NULL),
+                            .grad = opt_tensor_view(OPT_F64, g, 0, NULL),
+                            .frozen = true}};
+    odd o;
+
+    odd_new(&o, *state, &opt_gd, true);
+    opt_optim_free(o.optim);
+    params[1] = o.param;
+    o.model.params = (opt_params){params, 2};
+    assert_ok(*state,
+              opt_optim_new(*state, &opt_gd, NULL, &(opt_optim_opts){.lr = 1}, o.model.params, &o.optim));
+    o.loss = HUGE_VAL;
+    assert_fails(*state, odd_train(&o, *state, (opt_train_opts){0}), OPT_ENONFINITE,
+                 "the loss is inf, though every tensor is finite");
+    w[0] = HUGE_VAL;
+    assert_fails(*state, odd_train(&o, *state, (opt_train_opts){0}), OPT_ENONFINITE,
+                 "fixed is inf in element 0");
+    odd_free(&o);
+}
+
 static void time_has_an_end(void **state)
 {
     odd o;
@@ -143,6 +168,7 @@ static void infinite_validation_losses_are_logged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_frozen_gradient_is_not_blamed),
         TEST(what_spoilt_the_loss_is_named),
         TEST(time_has_an_end),
         TEST(an_optimizer_of_other_gradients_is_refused),

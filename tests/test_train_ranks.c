@@ -109,6 +109,48 @@ static void the_rank_that_fails_is_named(void **state)
     }
 }
 
+/* The model of one rank, which says stop when it is called for the `at`-th time. */
+static struct {
+    opt_model whole;
+    int calls, at;
+} stopper;
+
+static opt_status stop_at(void *self, const opt_batch *part, double *loss)
+{
+    (void)self;
+    if (++stopper.calls == stopper.at)
+        return OPT_STOP;
+    return stopper.whole.grad(stopper.whole.self, part, loss);
+}
+
+static void stop_later(work *w, job *j)
+{
+    (void)w;
+    stopper.whole = j->model;
+    stopper.calls = 0;
+    j->model.grad = stop_at;
+}
+
+/* While a method searches along a line: the others took it for a search that found nothing lower, and went on
+ * alone. The first call is before it; how many there are in an epoch is the search's. */
+static void a_model_may_say_stop_amid_a_search(void **state)
+{
+    work w = {.method = &opt_lbfgs,
+              .optim = {.lr = 1},
+              .batches = {.size = JOB_ROWS, .chunk = 1},
+              .train = {.epochs = 6},
+              .upset = stop_later};
+
+    (void)state;
+    for (int ranks = 2; ranks <= 3; ranks++) {
+        char said[64];
+
+        snprintf(said, sizeof said, "batch 1: lbfgs: evaluating the loss: rank %d: ", ranks - 1);
+        for (stopper.at = 2; stopper.at <= 12; stopper.at += 2)
+            check_end(w, ranks, OPT_STOP, stopper.at == 2 ? said : "rank ");
+    }
+}
+
 static void fall_back(work *w, job *j)
 {
     (void)w;
@@ -148,6 +190,16 @@ static void lose_model(work *w, job *j)
     j->model.grad = NULL;
 }
 
+static void check_nothing(work *w, job *j)
+{
+    opt_optim_opts opts = w->optim;
+
+    opts.unchecked = true;
+    opt_optim_free(j->optim);
+    if (opt_optim_new(j->p.ctx, w->method, NULL, &opts, j->model.params, &j->optim))
+        strcpy(w->message[0], "no optimizer");
+}
+
 static void rename_bias(work *w, job *j)
 {
     static opt_param other[8];
@@ -174,6 +226,7 @@ static void ranks_that_differ_are_refused(void **state)
         {lose_rows, "rank 2: batches.rows is 9 where rank 0 has 10"},
         {change_weight, "rank 2: W2 is f64 [1, 3] with checksum "},
         {lose_model, "rank 2: train: "},
+        {check_nothing, "rank 2: unchecked is 1 where rank 0 has 0"},
         {rename_bias, "rank 2: \"bias\" stands where rank 0 has \"b1\""},
     };
 
@@ -305,6 +358,7 @@ int main(void)
         cmocka_unit_test(ranks_learn_what_one_does),
         cmocka_unit_test(so_they_do_with_every_option),
         cmocka_unit_test(the_rank_that_fails_is_named),
+        cmocka_unit_test(a_model_may_say_stop_amid_a_search),
         cmocka_unit_test(ranks_that_differ_are_refused),
         cmocka_unit_test(when_one_stops_all_do),
         cmocka_unit_test(a_sum_that_fails_ends_training),

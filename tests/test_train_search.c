@@ -227,6 +227,39 @@ static opt_status parabola(void *self, const opt_batch *part, double *loss)
     return OPT_OK;
 }
 
+static opt_status stop_in(const opt_progress *p, void *ud)
+{
+    return p->epoch == *(const int64_t *)ud ? OPT_STOP : OPT_OK;
+}
+
+/* Of the first epoch, whose gain no other has. A callback may say stop when all is over, but not before. */
+static void the_best_weights_are_put_back_at_its_end(void **state)
+{
+    int64_t last = -1;
+    job first, j;
+
+    job_new(&first, *state, &opt_lbfgs, &decaying, &whole);
+    assert_ok(*state,
+              opt_train(*state, &first.model, first.optim, first.batches, &(opt_train_opts){.epochs = 1}));
+    for (int how = 0; how < 3; how++) {
+        const opt_train_opts opts = {.epochs = 1000,
+                                     .keep_best = true,
+                                     .min_gain = 1e9,
+                                     .on_epoch = how == 1 ? stop_in : NULL,
+                                     .on_step = how == 2 ? stop_in : NULL,
+                                     .ud = &last};
+
+        job_new(&j, *state, &opt_lbfgs, &decaying, &whole);
+        assert_ok(*state, opt_train(*state, &j.model, j.optim, j.batches, &opts));
+        last = how == 0 ? opt_batches_completed(j.batches) : last;
+        assert_in_range(last, 2, 200);
+        assert_int_equal(opt_batches_completed(j.batches), how == 2 ? last - 1 : last);
+        assert_true(same_bits(j.model.params, first.model.params) == (how < 2));
+        job_free(&j);
+    }
+    job_free(&first);
+}
+
 /* Of several batches one that finds nothing is passed over, and another goes on. */
 static opt_status first_batch_is_flat(void *self, const opt_batch *part, double *loss)
 {
@@ -380,6 +413,7 @@ int main(void)
         TEST(training_is_a_search_an_epoch),
         TEST(class_weights_hold_in_every_evaluation),
         TEST(it_ends_where_no_lower_loss_is_found),
+        TEST(the_best_weights_are_put_back_at_its_end),
         TEST(it_may_end_before_the_first_step),
         TEST(another_batch_goes_on),
         TEST(a_run_taken_up_from_a_file_comes_to_the_same),

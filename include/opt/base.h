@@ -49,7 +49,8 @@ typedef struct opt_allocator {
 
 /* Data-parallel training: `sum` replaces buf[0..n) of every rank by the sum over all ranks, the same bits on
  * each, and returns OPT_OK; any other status ends what was going on with OPT_ECOMM. rank is in [0, size).
- * size 0 or 1: alone, sum is never called. The ranks must make the same calls, in the same order.
+ * size 0 or 1: alone, sum is never called. The ranks must make the same calls, in the same order; where their
+ * tensors lie in memory is each one's own affair.
  *
  * For the same bits on any number of ranks the sum must be a tree: that of the first half of the ranks, of an
  * odd number the larger one, plus that of the others, and so on down. <opt/mpi.h> has one. */

@@ -66,9 +66,9 @@ void opt_optim_free(opt_optim *o);
 
 /* One step from the gradients as they stand. OPT_ENONFINITE names the tensor, and neither a weight, a slot
  * nor the step count has changed. OPT_EINVAL when the schedule gives a rate that is negative or not finite;
- * OPT_ECOMM, after which the ranks of a sharded optimizer may have weights of different steps. An error of a
- * custom method's update is passed on; weights it had got to by then stay updated.
- */
+ * OPT_ECOMM. An error of a custom method's update is passed on, to all ranks whichever it was on; weights
+ * that updates had got to by then stay updated. After either of the last two ranks may have weights of
+ * different steps: those of a sharded optimizer or a custom method. */
 opt_status opt_optim_step(opt_optim *o);
 
 /* The rate that the next step will use. */
@@ -198,8 +198,8 @@ double opt_lr_warmup(double lr0, int64_t t, const void *arg);
  *     |numeric - analytic| / (|numeric| + |analytic|)        (Euclidean norms)
  *
  * where differences that are within f's own rounding count as none. f64: about 1e-9 when right, and above
- * 1e-3 when wrong. f may overwrite the gradients, they are copied first and put back. OPT_ENONFINITE when f,
- * a value or a gradient is not finite. */
+ * 1e-3 when wrong. f may overwrite the gradients, they are copied first and put back. Frozen parameters are
+ * passed over. OPT_ENONFINITE when f, a value or a gradient is not finite, or f's differences overflow. */
 opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_params params,
                           double *max_rel_err);
 

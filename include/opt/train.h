@@ -87,8 +87,9 @@ typedef struct opt_train_opts {
     int64_t patience; /* stop after so many epochs that are not the best; 0: never */
     double min_gain;
     bool keep_best; /* when all epochs are done, patience is at an end or no lower loss is found, put back the
-                       best one's weights; a checkpoint holds the last ones too, from which training goes on.
-                       They are those that predict: opt_optim_predicting is not for them any more */
+                       best one's weights, but not when a callback says stop before; a checkpoint holds the
+                       last ones too, from which training goes on. They are those that predict:
+                       opt_optim_predicting is not for them any more */
 
     /* Each epoch adds a line to this file, of its number, step, loss, last_loss, lr, grad_norm, seconds,
      * val_loss and val_accuracy, in one write: a JSON object if the name ends in ".jsonl", otherwise CSV,

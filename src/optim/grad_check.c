@@ -50,11 +50,12 @@ static opt_status difference(const probe *p, const opt_param *param, int64_t i, 
     if (s)
         return s;
     *slope = (f_above - f_below) / (above - below);
-    *rounding = 4 * eps * (fabs(f_above) + fabs(f_below)) / (above - below);
+    *rounding = (4 * eps * fabs(f_above) + 4 * eps * fabs(f_below)) / (above - below);
     return OPT_OK;
 }
 
-/* *err <- the relative error of one tensor, whose analytic gradient has been copied to g. */
+/* *err <- the relative error of one tensor, whose analytic gradient has been copied to g. What overflows
+ * cannot be compared: infinite differences would be within an infinite rounding. */
 static opt_status check_param(const probe *p, const opt_param *param, const double *g, double *err)
 {
     const int64_t n = opt_tensor_len(&param->value);
@@ -71,7 +72,25 @@ static opt_status check_param(const probe *p, const opt_param *param, const doub
         numeric = hypot(numeric, slope);
         unsure = hypot(unsure, rounding);
     }
+    if (!isfinite(analytic + numeric))
+        return opt__fail(p->ctx, OPT_ENONFINITE,
+                         "grad_check: the gradient of %s, or f's differences, overflow", param->name);
     *err = apart <= unsure ? 0 : apart / (analytic + numeric);
+    return OPT_OK;
+}
+
+/* OPT_OK when the values that are to be moved and their gradients are finite. */
+static opt_status check_finite(opt_ctx *ctx, const opt_param *param)
+{
+    int64_t at = opt__find_nonfinite(&param->grad);
+
+    if (at >= 0)
+        return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of the gradient of %s is %g",
+                         (long long)at, param->name, opt__shown(opt_get(&param->grad, at)));
+    at = opt__find_nonfinite(&param->value);
+    if (at >= 0)
+        return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of %s is %g", (long long)at,
+                         param->name, opt__shown(opt_get(&param->value, at)));
     return OPT_OK;
 }
 
@@ -96,7 +115,7 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
                           double *max_rel_err)
 {
     const probe p = {ctx, f, ud};
-    int64_t total = 0, done = 0, at;
+    int64_t total = 0, done = 0;
     double worst = 0, *g;
     opt_status s = opt__enter(ctx);
 
@@ -106,17 +125,13 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
         return s;
     if (f == NULL || max_rel_err == NULL)
         return opt__fail(ctx, OPT_EINVAL, "grad_check: %s is NULL", f ? "max_rel_err" : "f");
-    for (int i = 0; i < params.n; i++) {
+    for (int i = 0; !s && i < params.n; i++) {
         total += opt_tensor_len(&params.at[i].value);
-        at = opt__find_nonfinite(&params.at[i].grad);
-        if (at >= 0)
-            return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of the gradient of %s is %g",
-                             (long long)at, params.at[i].name, opt__shown(opt_get(&params.at[i].grad, at)));
-        at = opt__find_nonfinite(&params.at[i].value);
-        if (at >= 0)
-            return opt__fail(ctx, OPT_ENONFINITE, "grad_check: element %lld of %s is %g", (long long)at,
-                             params.at[i].name, opt__shown(opt_get(&params.at[i].value, at)));
+        if (!params.at[i].frozen)
+            s = check_finite(ctx, &params.at[i]);
     }
+    if (s)
+        return s;
     g = opt__alloc(ctx, total, sizeof *g);
     if (g == NULL)
         return opt__no_memory(ctx, "grad_check");
@@ -125,7 +140,8 @@ opt_status opt_grad_check(opt_ctx *ctx, double (*f)(void *ud), void *ud, opt_par
     for (int i = 0; !s && i < params.n; i++) {
         double err = 0;
 
-        s = check_param(&p, &params.at[i], g + done, &err);
+        if (!params.at[i].frozen)
+            s = check_param(&p, &params.at[i], g + done, &err);
         worst = err <= worst ? worst : err;
         done += opt_tensor_len(&params.at[i].value);
     }

@@ -98,6 +98,11 @@ bool opt__adjusts(const opt_method *m)
     return false;
 }
 
+bool opt__never_fails(const opt_method *m)
+{
+    return opt__adjusts(m) || (m->update == opt_muon.update && m->scratch == opt_muon.scratch);
+}
+
 const opt__kernels *opt__kernels_at(const opt_update *u)
 {
     /* A caller may hand an opt_update of its own making to a built-in method: then the loops every machine

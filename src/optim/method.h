@@ -16,6 +16,9 @@ opt_status opt__check_method(opt_ctx *ctx, const opt_method *m);
 /* Whether its update is one of the library's own that heed opt_update's adjust. */
 bool opt__adjusts(const opt_method *m);
 
+/* Whether its update is one of the library's own, which do not fail. */
+bool opt__never_fails(const opt_method *m);
+
 /* The loops for what u shows. */
 const opt__kernels *opt__kernels_at(const opt_update *u);
 

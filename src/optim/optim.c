@@ -128,23 +128,17 @@ static opt_status check_groups(opt_optim *o)
                : opt__fail(o->ctx, OPT_EINVAL, "%s: every parameter is frozen", o->method.name);
 }
 
-/* Whether b begins in memory where a ends. */
-static bool joins(const opt_tensor *a, const opt_tensor *b)
-{
-    return a->data != NULL && a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
-}
-
 /* Whether w and g, of parameter p, the first element number `first` among all, go on where the run ends, and
- * so do their slots. */
+ * so do their slots. Only the library's own updates may see more than one parameter at a time. */
 static bool continues(const opt_optim *o, const opt__run *r, int p, int64_t first, const opt_tensor *w,
                       const opt_tensor *g)
 {
-    if (o->method.whole_tensor || r->first + opt_tensor_len(&r->w) != first ||
+    if (!o->adjusts || o->method.whole_tensor || r->first + opt_tensor_len(&r->w) != first ||
         r->lr_factor != o->params[p].lr_factor || r->decay_factor != o->params[p].decay_factor ||
-        !joins(&r->w, w) || !joins(&r->g, g))
+        !opt__joins(&r->w, w) || !opt__joins(&r->g, g))
         return false;
     for (int s = 0; s < o->nslots; s++)
-        if (!joins(&r->slot[s], &o->slots[p * o->nslots + s]))
+        if (!opt__joins(&r->slot[s], &o->slots[p * o->nslots + s]))
             return false;
     return true;
 }
@@ -271,7 +265,7 @@ static opt_status find_gradients(opt_optim *o)
 
         if (o->params[p].frozen)
             continue;
-        if (!first && joins(&last[-1].g, &g)) {
+        if (!first && opt__joins(&last[-1].g, &g)) {
             last[-1].g.dim[0] += g.dim[0];
             continue;
         }
@@ -303,6 +297,8 @@ static opt_status fill_in(opt_optim *o, const void *hyper, opt_params params)
         s = check_single(o);
     if (!s)
         s = opt__share_out(o);
+    if (!s)
+        s = opt__reserve_cuts(o);
     if (!s)
         s = opt__make_slots(o);
     if (s)
@@ -344,6 +340,7 @@ opt_status opt_optim_new(opt_ctx *ctx, const opt_method *method, const void *hyp
     o->ctx = ctx;
     o->method = *method;
     o->adjusts = opt__adjusts(method);
+    o->fails = !opt__never_fails(method);
     o->opts = given;
     o->last_lr = given.lr;
     o->grad_norm = (double)NAN;
@@ -371,6 +368,7 @@ void opt_optim_free(opt_optim *o)
         opt__free(o->ctx, o->runs);
         opt__free(o->ctx, o->slots);
         opt__free(o->ctx, o->bound);
+        opt__free(o->ctx, o->cut);
         opt__free(o->ctx, o->share);
         opt__free(o->ctx, o->params);
         opt__free(o->ctx, o->hyper);

@@ -3,8 +3,9 @@
  * The driver's insides, shared by optim.c and slots.c (making one), state.c, step.c and search.c, and what
  * the training loop sees of it.
  *
- * Parameters whose values and gradients lie end to end in memory are stepped as one run, so a network of many
- * small tensors costs no more than one large tensor. Slots of a name are one block of memory in the order of
+ * Parameters whose values and gradients lie end to end in memory are stepped as one run by the library's own
+ * methods, so a network of many small tensors costs no more than one large tensor; a method of one's own gets
+ * one parameter at a time. Slots of a name are one block of memory in the order of
  * the parameters, and so lie end to end wherever the parameters do. Where clipping, l2 or decay is on, a run
  * is stepped in chunks that stay in the first-level cache, where the effective gradient is made in a scratch
  * buffer. Chunks are shared among the context's threads, as are the gradients' blocks when their norm is
@@ -23,7 +24,7 @@
 #define OPT__SLOTS   (OPT_MAX_SLOTS + 1)
 #define OPT__AVERAGE OPT_MAX_SLOTS /* the slot that is the driver's own: the average of the weights */
 
-/* Elements that are stepped together: one or several whole parameters. */
+/* Elements that are stepped together: a parameter's, or several's. */
 typedef struct opt__run {
     opt_tensor w, g, slot[OPT__SLOTS]; /* as many as are needed; one dimension; of a whole_tensor method,
                                           the parameter's own shape */
@@ -43,6 +44,7 @@ struct opt_optim {
     opt_method method;
     opt_optim_opts opts;
     bool adjusts;  /* the method takes an opt__adjust */
+    bool fails;    /* its update may, on one rank alone */
     double *hyper; /* [method.nhyper] */
     opt_param *params;
     int nparams;
@@ -68,10 +70,14 @@ struct opt_optim {
     struct {
         opt_params params; /* those that move */
         opt_tensor *slot;  /* [params.n * OPT_MAX_SLOTS] */
+        bool cancelled;    /* the last one, by an OPT_STOP of its function's, on whichever rank */
     } search;
     opt__stretch *gradients; /* as few as there are gaps between them */
     int ngradients;
-    int unsummed;           /* parameters, the first ones, whose gradients' sums over ranks have not begun */
+    double *cut;  /* [2][nparams], of several ranks: above 0 where some rank's gradients, and then weights, do
+                     not go on where those of the parameter before end */
+    bool agreed;  /* the ranks have told one another */
+    int unsummed; /* parameters, the first ones, whose gradients' sums over ranks have not begun */
     opt_status sums_failed; /* when they began */
     double *sums;           /* [opt__sum_blocks][2]; NULL with one thread */
     int64_t t;              /* steps done */
@@ -83,6 +89,7 @@ struct opt_optim {
         opt_tensor *value; /* [nparams]; NULL until there is room for them */
         double loss;
         int64_t epoch;   /* 0: none yet */
+        int64_t from;    /* the first epoch that it has been looked for in; 0: it has not */
         bool kept;       /* value holds them */
         int64_t reduced; /* the epoch after which the learning rate was lowered last; 0: none */
     } best;
@@ -108,6 +115,11 @@ opt_tensor opt__own(const opt_optim *o, int p, const opt_tensor *t);
 opt_status opt__gather_weights(opt_optim *o);
 opt_status opt__gather_slot(const opt_optim *o, int p, int s, const opt_tensor *whole);
 
+/* sums.c: what lies end to end is summed, or gathered, together if it does so on every rank, whose memory
+ * need not be like the others'. Room to say so; cut <- what the ranks agree on, at first. */
+opt_status opt__reserve_cuts(opt_optim *o);
+opt_status opt__agree_on_cuts(opt_optim *o);
+
 /* *out <- a tensor like each parameter's value, zeroed. */
 opt_status opt__make_copies(opt_optim *o, opt_tensor **out);
 void opt__free_copies(opt_optim *o, opt_tensor *copies);
@@ -126,6 +138,12 @@ void opt__begin_sums_over_ranks(opt_optim *o, int first);
 
 /* opt_optim_step by gradients that have been summed over ranks. */
 opt_status opt__step_by_sums(opt_optim *o);
+
+/* Whether b begins in memory where a ends. */
+static inline bool opt__joins(const opt_tensor *a, const opt_tensor *b)
+{
+    return a->data != NULL && a->dtype == b->dtype && opt__at(a, opt_tensor_len(a)) == b->data;
+}
 
 /* Whether opt_optim_predicting has anything to do. */
 static inline bool opt__predicts_otherwise(const opt_optim *o)

@@ -61,9 +61,8 @@ typedef struct job {
     opt_optim *optim;
     opt_loss_fn f;
     void *ud;
-    double loss;    /* the caller's, without l2 */
-    bool moved;     /* evaluated at other weights than at first */
-    bool cancelled; /* by f itself, with OPT_STOP */
+    double loss; /* the caller's, without l2 */
+    bool moved;  /* evaluated at other weights than at first */
 } job;
 
 /* The loss and gradients, summed over ranks. */
@@ -75,7 +74,7 @@ static opt_status call(job *j)
     j->loss = (double)NAN;     /* for a function that forgets to set it, */
     o->ctx->message[0] = '\0'; /* or fails without leaving a message */
     s = opt__agree(o->ctx, j->f(j->ud, &j->loss), &j->loss, 1);
-    j->cancelled = s == OPT_STOP;
+    o->search.cancelled = s == OPT_STOP;
     if (s)
         return opt__fail(o->ctx, s, "%s: evaluating the loss: %s", o->method.name,
                          o->ctx->message[0] ? o->ctx->message : opt_strerror(s));
@@ -161,7 +160,7 @@ static opt_status run_search(opt_optim *o, job *j, const opt_search *search)
     s = o->method.search(search);
     if (s && s != OPT_STOP && o->ctx->message[0] == '\0')
         return opt__fail(o->ctx, s, "%s: the search failed: %s", o->method.name, opt_strerror(s));
-    if (s == OPT_STOP && j->moved && !j->cancelled) {
+    if (s == OPT_STOP && j->moved && !o->search.cancelled) {
         const opt_status again = evaluate(search);
 
         return again ? again : s;
@@ -224,6 +223,7 @@ opt_status opt_optim_search(opt_optim *o, opt_loss_fn f, void *ud, double *loss)
         return OPT_EINVAL;
     if (f == NULL || loss == NULL)
         return opt__fail(o->ctx, OPT_EINVAL, "%s: %s is NULL", o->method.name, f ? "loss" : "f");
+    o->search.cancelled = false;
     j.loss = *loss;
     first = isnan(*loss);
     if (o->method.search != NULL) {
@@ -238,7 +238,7 @@ opt_status opt_optim_search(opt_optim *o, opt_loss_fn f, void *ud, double *loss)
         if (!s)
             s = call(&j);
     }
-    if (!s || (s == OPT_STOP && !j.cancelled))
+    if (!s || (s == OPT_STOP && !o->search.cancelled))
         *loss = j.loss;
     return s;
 }

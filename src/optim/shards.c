@@ -109,7 +109,7 @@ static opt_status gather(const opt_optim *o, int64_t first, int64_t width, const
 opt_status opt__gather_weights(opt_optim *o)
 {
     int64_t first = 0;
-    opt_status s = OPT_OK;
+    opt_status s = o->sharded ? opt__agree_on_cuts(o) : OPT_OK;
 
     for (int p = 0; o->sharded && !s && p < o->nparams; p++) {
         opt_tensor run = o->params[p].value; /* and what goes on where it ends */
@@ -117,14 +117,8 @@ opt_status opt__gather_weights(opt_optim *o)
 
         if (o->params[p].frozen)
             continue;
-        for (; p + 1 < o->nparams && !o->params[p + 1].frozen; p++) {
-            const opt_tensor *next = &o->params[p + 1].value;
-
-            if (next->dtype != run.dtype ||
-                (char *)run.data + n * (int64_t)opt__size(run.dtype) != next->data)
-                break;
-            n += opt_tensor_len(next);
-        }
+        for (; p + 1 < o->nparams && o->cut[o->nparams + p + 1] == 0; p++)
+            n += opt_tensor_len(&o->params[p + 1].value);
         run = opt_tensor_view(run.dtype, run.data, 1, &n);
         s = gather(o, first, 1, &run);
         first += n;

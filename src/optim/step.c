@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "base/ranks.h"
 #include "optim/optim.h"
 #include "optim/params.h"
 
@@ -190,8 +191,11 @@ opt_status opt__step_by_sums(opt_optim *o)
 
     if (!s)
         s = opt__check_and_clip(o, &scale);
-    if (!s)
+    if (!s) {
         s = update_all(o, lr, scale);
+        if (o->fails)
+            s = opt__agree(o->ctx, s, NULL, 0);
+    }
     if (!s)
         s = opt__gather_weights(o);
     if (s)

@@ -3,11 +3,49 @@
  * Gradients summed over ranks, the last parameters' first: backpropagation finds them in that order, and may
  * say so, and they are summed while it goes on.
  */
+#include <math.h>
+
 #include "base/ranks.h"
 #include "optim/optim.h"
 #include "tensor/tensor.h"
 
 #define WORTH 262144 /* bytes that are summed together, if there are as many: less is mostly waiting */
+
+opt_status opt__reserve_cuts(opt_optim *o)
+{
+    if (o->ctx->comm.size < 2)
+        return OPT_OK;
+    o->cut = opt__alloc(o->ctx, 2 * (int64_t)o->nparams, sizeof *o->cut);
+    return o->cut ? OPT_OK : opt__no_memory(o->ctx, o->method.name);
+}
+
+/* Whether there is a cut on this rank: the first nparams are gradients', the others weights'. */
+static bool is_cut(const opt_optim *o, int64_t i)
+{
+    const bool weights = i >= o->nparams;
+    const opt_param *p = &o->params[weights ? i - o->nparams : i];
+
+    if (p == o->params || p[0].frozen || p[-1].frozen)
+        return true;
+    return weights ? !opt__joins(&p[-1].value, &p[0].value) : !opt__joins(&p[-1].grad, &p[0].grad);
+}
+
+/* Where this rank has a cut there is one, whatever a sum that is none may say. */
+opt_status opt__agree_on_cuts(opt_optim *o)
+{
+    const int64_t n = 2 * (int64_t)o->nparams;
+    opt_status s;
+
+    if (o->agreed)
+        return OPT_OK;
+    for (int64_t i = 0; i < n; i++)
+        o->cut[i] = is_cut(o, i) ? 1 : OPT__NOTHING;
+    s = opt__sum(o->ctx, "summing gradients", o->cut, n, OPT_F64);
+    for (int64_t i = 0; i < n; i++)
+        o->cut[i] = fabs(o->cut[i]) + is_cut(o, i);
+    o->agreed = s == OPT_OK;
+    return s;
+}
 
 /* Begins to sum the gradients of parameters [first, end): tensors that lie end to end go together. */
 static opt_status begin(opt_optim *o, int first, int end)
@@ -16,21 +54,15 @@ static opt_status begin(opt_optim *o, int first, int end)
 
     while (!s && end > first) {
         const opt_tensor *g = &o->params[--end].grad;
-        char *data = g->data;
         int64_t n = opt_tensor_len(g);
 
         if (o->params[end].frozen)
             continue;
-        while (end > first && !o->params[end - 1].frozen) {
-            const opt_tensor *before = &o->params[end - 1].grad;
-
-            if (before->dtype != g->dtype || opt__at(before, opt_tensor_len(before)) != (void *)data)
-                break;
-            data = before->data;
-            n += opt_tensor_len(before);
-            end--;
+        while (end > first && o->cut[end] == 0) {
+            g = &o->params[--end].grad;
+            n += opt_tensor_len(g);
         }
-        s = opt__begin_sum(o->ctx, "summing gradients", data, n, g->dtype);
+        s = opt__begin_sum(o->ctx, "summing gradients", g->data, n, g->dtype);
     }
     return s;
 }
@@ -38,6 +70,8 @@ static opt_status begin(opt_optim *o, int first, int end)
 /* Where sums are cut does not depend on when they are begun: they have to be the same on every rank. */
 void opt__begin_sums_over_ranks(opt_optim *o, int first)
 {
+    if (!o->sums_failed)
+        o->sums_failed = opt__agree_on_cuts(o);
     while (!o->sums_failed && o->unsummed > 0 && o->unsummed > first) {
         int64_t bytes = 0;
         int p = o->unsummed;

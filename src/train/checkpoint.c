@@ -370,6 +370,7 @@ static void put_back(const opt__place *place, opt_optim *optim, opt_batches *bat
         optim->t = place->steps;
         optim->best.loss = place->best_loss;
         optim->best.epoch = place->best_epoch;
+        optim->best.from = place->best_from;
         optim->best.kept = place->best_kept > 0;
         optim->best.reduced = place->reduced_epoch;
     }

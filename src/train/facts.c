@@ -38,6 +38,7 @@ opt__place opt__place_of(const opt_optim *optim, const opt_batches *batches)
         p.steps = optim->t;
         p.best_loss = optim->best.loss;
         p.best_epoch = optim->best.epoch;
+        p.best_from = optim->best.from;
         p.reduced_epoch = optim->best.reduced;
         p.best_kept = optim->best.kept;
     }
@@ -67,6 +68,7 @@ static opt_status visit_optim(const opt_optim *o, opt__place *p, visitor *visit,
                           {"", "best_kept", .count = &p->best_kept},
                           {"", "best_epoch", .count = &p->best_epoch},
                           {"", "best_loss", .real = &p->best_loss},
+                          {"", "best_from", .count = &p->best_from, .optional = true},
                           {"", "reduced_epoch", .count = &p->reduced_epoch, .optional = true}};
     opt_status s = visit(arg, &(fact){"", "method", .text = o->method.name, .setting = true});
 

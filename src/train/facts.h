@@ -15,7 +15,7 @@
 /* Where a run stands. */
 typedef struct opt__place {
     double lr, last_lr, grad_norm, best_loss, loss_sum, last_loss;
-    int64_t steps, best_epoch, reduced_epoch, best_kept, epoch, next, completed, loss_rows;
+    int64_t steps, best_epoch, best_from, reduced_epoch, best_kept, epoch, next, completed, loss_rows;
 } opt__place;
 
 /* Of optim and batches, which may be NULL. */

@@ -42,7 +42,7 @@ static opt_status explain(const opt__loop *l, const opt_batch *part, double loss
     if (s)
         return s;
     for (int i = 0; i < params.n; i++)
-        if (blame(l, "the gradient of ", params.at[i].name, &params.at[i].grad))
+        if (!params.at[i].frozen && blame(l, "the gradient of ", params.at[i].name, &params.at[i].grad))
             return OPT_ENONFINITE;
     return opt__fail(l->ctx, OPT_ENONFINITE, "the loss is %g, though every tensor is finite",
                      opt__shown(loss));
@@ -127,15 +127,13 @@ static void collect(const opt__loop *l, int64_t k, int64_t n)
 typedef struct trial {
     const opt__loop *loop;
     const opt_batch *part;
-    opt_status status; /* of the model */
 } trial;
 
 static opt_status evaluate(void *ud, double *loss)
 {
-    trial *t = ud;
+    const trial *t = ud;
 
-    t->status = own_gradient(t->loop, t->part, loss);
-    return t->status;
+    return own_gradient(t->loop, t->part, loss);
 }
 
 /* The optimizer's step by gradients and loss of all ranks; part is the last batch's. */
@@ -147,7 +145,7 @@ static opt_status step(opt__loop *l, const opt_batch *part, double loss)
     if (l->optim->method.search == NULL)
         return opt__step_by_sums(l->optim);
     s = opt_optim_search(l->optim, evaluate, &t, &loss);
-    if (s != OPT_STOP || t.status)
+    if (s != OPT_STOP || l->optim->search.cancelled)
         return s;
     l->settled = opt_batches_count(l->batches) == 1; /* otherwise another batch may find its way down */
     return OPT_OK;

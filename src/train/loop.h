@@ -30,8 +30,7 @@ typedef struct opt__loop {
     double *weight;  /* room for those of a part's examples; NULL: they have none */
     opt_tensor *sum; /* [params.n] of gradients, for steps of several batches; NULL: a step is of one */
     struct timespec start, saved_at;
-    int64_t since; /* epochs that patience does not count: up to the best, or those done before the call */
-    bool saved;    /* a checkpoint holds just what there is */
+    bool saved; /* a checkpoint holds just what there is */
     bool stopped;
     bool tells;   /* a rank may stop, or fail to save, after any step */
     bool settled; /* there is no lower loss */
@@ -52,6 +51,10 @@ opt_status opt__learn(opt__loop *l);
 
 /* Whether there is a best epoch to keep track of. */
 bool opt__tracks_best(const opt__loop *l);
+
+/* Takes note of the epoch in which the best one begins to be looked for, unless it has been already: in a run
+ * that goes on, patience goes on too. */
+void opt__best_begin(opt__loop *l);
 
 /* Makes room for the best weights. A best epoch known from before, when weights were not kept, does not count
  * any more: there would be none to put back. */

@@ -76,6 +76,8 @@ static void add_options(opt__lines *lines, const opt__loop *l)
     add_count(lines, "train.", "patience", o->patience);
     add_real(lines, "train.", "min_gain", o->min_gain);
     add_count(lines, "train.", "keep_best", o->keep_best);
+    /* else some ranks would refuse what the others step by */
+    add_count(lines, "", "unchecked", l->optim->opts.unchecked);
     add_count(lines, "", "sharded", l->optim->opts.sharded);
     if (l->optim->opts.sharded) { /* then all save together */
         add_count(lines, "train.", "checkpoint", o->checkpoint != NULL);

@@ -183,6 +183,12 @@ static opt_status run_epoch(opt__loop *l)
     return OPT_OK;
 }
 
+/* Whether a run has come to an end of its own, though a callback may have said stop at that very time. */
+static bool is_done(const opt__loop *l)
+{
+    return opt__over(l) || (l->settled && l->batches->epoch == l->batches->completed);
+}
+
 /* Until all is over, no lower loss is found, or a callback says stop. */
 static opt_status run(opt__loop *l)
 {
@@ -196,7 +202,7 @@ static opt_status run(opt__loop *l)
     }
     if (!s)
         s = opt__agree(l->ctx, save(l), NULL, 0);
-    if (!s && !l->stopped)
+    if (!s && is_done(l))
         opt__best_put_back(l);
     return s;
 }
@@ -265,7 +271,7 @@ opt_status opt_train(opt_ctx *ctx, const opt_model *model, opt_optim *optim, opt
         return s;
     now(&l.start);
     l.saved_at = l.start;
-    l.since = optim->best.epoch > 0 ? optim->best.epoch : batches->completed;
+    opt__best_begin(&l);
     if (opt__over(&l)) {
         opt__best_put_back(&l);
         return OPT_OK;

@@ -49,21 +49,21 @@ struct opt_optim {
     opt_param *params;
     int nparams;
     int slot[OPT__SLOTS], nslots; /* which of the method's slots its settings need, and how many */
+    bool sharded;                 /* among several ranks */
     bool single;                  /* some parameter is f32; */
     double largest_factor;        /* if so, the largest lr_factor */
-    bool sharded;                 /* among several ranks */
     opt_tensor *slots;            /* [nparams * nslots], slot[s] of parameter p at p * nslots + s */
     void *slot_memory[OPT__SLOTS];
     int64_t *bound; /* [ranks + 1], where each one's elements begin, those of all parameters numbered but the
                        frozen; and room for as many again */
     opt__share *share; /* [nparams], this rank's, if sharded; slots are of these alone */
     opt_tensor *aside; /* [nparams], room for the weights while others predict; NULL: not needed */
-    bool predicting;   /* the weights are those that predict */
     opt__run *runs;
     int nruns;
+    bool shared;     /* their chunks are many enough to be shared among threads */
+    bool predicting; /* the weights are those that predict */
     int64_t chunk;   /* elements of a run that an update gets at a time, unless whole_tensor */
-    int64_t parts;   /* chunks of all runs, */
-    bool shared;     /* which are many enough to be shared among threads */
+    int64_t parts;   /* chunks of all runs */
     void *effective; /* [threads] chunks' effective gradients, effective_size bytes each */
     int64_t effective_size;
     void *scratch; /* the method's */

@@ -22,25 +22,27 @@
 
 /* Of files: descriptors never outlive exec, text is bytes, and what is open may be renamed and removed. */
 #undef O_EXCL
-#define O_EXCL                                          0x4000000
-#define O_CLOEXEC                                       0
-#define O_NOCTTY                                        0
-#define O_NOFOLLOW                                      0x1000000 /* a bit that no other flag has */
-#define O_NONBLOCK                                      0
-#define O_DIRECTORY                                     0x2000000
-#define F_SETFL                                         1 /* nothing is to be set */
-#define F_DUPFD_CLOEXEC                                 2
-#define open                                            opt__open
-#define rename                                          opt__rename
-#define remove                                          opt__remove
-#define fcntl                                           opt__fcntl
-#define fsync                                           opt__fsync
-#define pread                                           opt__pread
-#define write(d, p, n)                                  write(d, p, (unsigned)(n)) /* lines of a log */
-#define geteuid()                                       0
-#define fchmod(d, mode)                                 ((void)(d), (void)(mode), 0)
-#define fchown(d, u, g)                                 ((void)(d), 0)
+#define O_EXCL          0x4000000
+#define O_CLOEXEC       0
+#define O_NOCTTY        0
+#define O_NOFOLLOW      0x1000000 /* a bit that no other flag has */
+#define O_NONBLOCK      0
+#define O_DIRECTORY     0x2000000
+#define F_SETFL         1 /* nothing is to be set */
+#define F_DUPFD_CLOEXEC 2
+#define open            opt__open
+#define rename          opt__rename
+#define remove          opt__remove
+#define fcntl           opt__fcntl
+#define fsync           opt__fsync
+#define pread           opt__pread
+#define write(d, p, n)  write(d, p, (unsigned)(n)) /* lines of a log */
+#define geteuid()       0
+#define fchmod(d, mode) ((void)(d), (void)(mode), 0)
+#define fchown(d, u, g) ((void)(d), 0)
+
 #define linkat(from_folder, from, to_folder, to, flags) opt__link(from, to)
+
 int opt__open(const char *path, int flags, ...); /* a link not to be followed is opened itself */
 int opt__rename(const char *from, const char *to);
 int opt__remove(const char *path);

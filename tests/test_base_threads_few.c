@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Work that is too small to be worth threads starts none. How many there are Linux says.
+ */
+#ifdef __linux__
+#include <dirent.h>
+#endif
+
+#include "support.h"
+
+#ifdef __linux__
+static int threads_now(void)
+{
+    DIR *all = opendir("/proc/self/task");
+    int n = 0;
+
+    while (all != NULL && readdir(all) != NULL)
+        n++;
+    closedir(all);
+    return n;
+}
+#endif
+
+#ifdef __linux__
+/* Whether so many threads there are after a gradient on two. */
+static void check_layers(const opt_mlp_opts *opts, int wanted)
+{
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = 2});
+    opt_mlp *net = NULL;
+    opt_tensor x, y;
+    double loss;
+
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 2, (int64_t[]){64, opts->size[0]}, &x));
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 2, (int64_t[]){64, 1}, &y));
+    assert_ok(ctx, opt_mlp_new(ctx, opts, &net));
+    assert_ok(ctx, opt_mlp_grad(net, &x, &y, &loss));
+    assert_int_equal(threads_now(), wanted);
+    opt_mlp_free(net);
+    opt_tensor_free(ctx, &x);
+    opt_tensor_free(ctx, &y);
+    opt_ctx_free(ctx);
+}
+#endif
+
+/* A small network's gradient, a small step and a small norm start no thread; larger ones do. */
+static void small_work_is_the_callers_alone(void **state)
+{
+#ifdef __linux__
+    opt_ctx *ctx = opt_ctx_new(&(opt_ctx_opts){.threads = 3});
+    const int before = threads_now();
+    const int64_t small = 32767, large = 32768;
+    opt_param p = {.name = "w"};
+    opt_mlp *net = NULL;
+    opt_optim *o = NULL;
+    opt_tensor x, y;
+    double loss;
+
+    (void)state;
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 2, (int64_t[]){200, 2}, &x));
+    assert_ok(ctx, opt_tensor_new(ctx, OPT_F64, 2, (int64_t[]){200, 1}, &y));
+    assert_ok(ctx, opt_mlp_new(ctx, &(opt_mlp_opts){.size = {2, 25, 20, 1}, .loss = OPT_MSE}, &net));
+    assert_ok(ctx, opt_mlp_grad(net, &x, &y, &loss));
+    for (int i = 0; i < 2; i++) {
+        const int64_t n = i == 0 ? small : large;
+
+        assert_ok(ctx, opt_tensor_new(ctx, OPT_F32, 1, &n, &p.value));
+        assert_ok(ctx, opt_tensor_new(ctx, OPT_F32, 1, &n, &p.grad));
+        assert_ok(ctx, opt_optim_new(ctx, &opt_gd, NULL, &(opt_optim_opts){.lr = 1, .clip_norm = 1},
+                                     (opt_params){&p, 1}, &o));
+        assert_int_equal(threads_now(), before);
+        assert_ok(ctx, opt_optim_step(o));
+        assert_int_equal(threads_now(), before + (n == small ? 0 : 2));
+        opt_optim_free(o);
+        opt_tensor_free(ctx, &p.value);
+        opt_tensor_free(ctx, &p.grad);
+    }
+    opt_mlp_free(net);
+    opt_tensor_free(ctx, &x);
+    opt_tensor_free(ctx, &y);
+    opt_ctx_free(ctx);
+
+    /* A layer whose two gradients are worth a thread each, after one whose weights are worth two. */
+    check_layers(&(opt_mlp_opts){.size = {100, 50, 50, 1}, .loss = OPT_MSE}, before + 1);
+    check_layers(&(opt_mlp_opts){.size = {2, 50, 50, 1}, .loss = OPT_MSE}, before + 1);
+#else
+    (void)state;
+    skip();
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_work_is_the_callers_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -189,7 +189,7 @@ static void saving_survives_calls_that_fail(void **state)
 static void what_is_renamed_is_on_the_disk(void **state)
 {
     static const char order[] =
-        " fwrite fflush fsync remove linkat rename open fsync close rename remove fclose";
+        " fwrite fflush fsync lstat remove linkat rename open fsync close rename remove fclose";
     const char *made;
     job j;
 

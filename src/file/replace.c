@@ -164,23 +164,20 @@ static bool flush_to_disk(int descriptor)
  * a moment nothing is at path: to path.bak, if there is none. */
 static bool set_aside(const opt__replacement *r, const char **aside, bool *moved)
 {
-    struct stat about;
-    const char *to;
+    struct stat backup;
+    const bool there = lstat(r->backup, &backup) == 0;
+    const char *to = there || errno != ENOENT ? r->room : r->backup;
 
     snprintf(r->room, r->name_size, "%s", r->beside); /* with the lock on that file this is ours too */
     memcpy(r->room + strlen(r->path), ".opt-bak", 8);
     remove(r->room);
-    if (linkat(AT_FDCWD, r->path, AT_FDCWD, r->room, AT_SYMLINK_FOLLOW) == 0) {
+    if (linkat(AT_FDCWD, r->path, AT_FDCWD, r->room, AT_SYMLINK_FOLLOW) == 0 ||
+        (errno != ENOENT && linkat(AT_FDCWD, r->path, AT_FDCWD, r->room, 0) == 0)) {
         *aside = r->room;
-        return true;
+        return !(there && S_ISDIR(backup.st_mode)); /* which cannot be replaced */
     }
     if (errno == ENOENT)
         return true;
-    if (linkat(AT_FDCWD, r->path, AT_FDCWD, r->room, 0) == 0) {
-        *aside = r->room;
-        return true;
-    }
-    to = lstat(r->backup, &about) != 0 && errno == ENOENT ? r->backup : r->room;
     *moved = rename(r->path, to) == 0;
     *aside = *moved ? to : NULL;
     return *moved;
